@@ -1,0 +1,318 @@
+// Where everything of a simulated host lives in its WebAssembly memory.
+// Invariant: this file is the only place that knows an offset; generated code, TypeScript and tests all read it.
+//
+//   0x0000_0000  never mapped to anything: a zero pointer is a bug that shows
+//   STATE        the vCPU that is running now (4 KiB); other vCPUs' states are kept in VCPU_AREA and copied in and out
+//   SCRATCH      bounce buffers of page-crossing accesses
+//   TABLES       the decoder's tables
+//   TLB_*        translation look-aside buffers: one for CPL 0-2, one for CPL 3
+//   PAGE_FLAGS   one byte per machine frame (code, dirty-log, device ...)
+//   PAGE_CODE    one u32 per machine frame: its decoded page, or 0
+//   ARENA        decoded pages and operation records
+//   RAM_BASE     machine memory, frame 0 first
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+export const PAGE = 4096;
+
+export const STATE = 0x1000;
+export const SCRATCH = 0x2000;
+export const VCPU_AREA = 0x1_0000; // 64 states of 4 KiB
+export const VCPU_STATE_BYTES = 4096;
+export const MAX_VCPUS = 64;
+export const TABLES = 0x8_0000; // 1.5 MiB for the decoder's tables
+export const TLB_SUPERVISOR = 0x20_0000;
+export const TLB_ENTRIES = 4096;
+export const TLB_ENTRY_BYTES = 32;
+export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES; // 128 KiB
+export const TLB_USER = TLB_SUPERVISOR + TLB_BYTES;
+export const PAGE_FLAGS = 0x40_0000; // 1 MiB: one byte for each of 2^20 frames
+export const PAGE_CODE = 0x80_0000; // 4 MiB: one u32 for each of 2^20 frames
+export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
+export const RAM_BASE = 0x1000_0000; // 256 MiB
+export const ARENA_END = RAM_BASE;
+/** Most machine memory one host can have, in bytes: what 32-bit WebAssembly leaves above RAM_BASE. */
+export const MAX_RAM = 0x1_0000_0000 - RAM_BASE;
+
+/** TLB entry, byte offsets. A tag is the linear page address as i64, or TLB_INVALID. */
+export const TLB_TAG_READ = 0;
+export const TLB_TAG_WRITE = 8;
+export const TLB_TAG_EXEC = 16;
+/** i32: add to the low half of the linear address to get the WebAssembly address. */
+export const TLB_ADDEND = 24;
+/** u32: bit 0 = global page. */
+export const TLB_FLAGS = 28;
+/** No linear page address is odd. */
+export const TLB_INVALID = 1;
+
+/** Bits of PAGE_FLAGS. A frame with any of WRITE_SLOW set is never in a TLB as writable. */
+export const PageFlag = {
+  /** Holds decoded operations: writes must invalidate them. */
+  Code: 1,
+  /** Dirty logging is on for this frame and it has not been written since the log was last read. */
+  LogDirty: 2,
+  /** Not RAM: reads and writes go to the bus (MMIO) or are ignored (ROM writes, holes). Never in any TLB. */
+  Device: 4,
+  /** Writes are reported to the owner (`onProtectedWrite`) instead of happening. */
+  WriteIntercept: 8,
+  /** Has been written since the dirty bitmap was last cleared (set by the slow path when LogDirty was on). */
+  Dirty: 16,
+} as const;
+export const PAGE_WRITE_SLOW = PageFlag.Code | PageFlag.LogDirty | PageFlag.Device | PageFlag.WriteIntercept;
+
+// ---- vCPU state: byte offsets from STATE. Registers are 8-byte slots so that an operation can name one with a byte.
+
+/** General registers in encoding order (RAX RCX RDX RBX RSP RBP RSI RDI R8..R15), 8 bytes each. */
+export const GPR = 0;
+/** A slot that always holds 0: the absent base or index register. */
+export const SLOT_ZERO = 16 * 8;
+/** Linear address of the page that is executing (i64): base register of RIP-relative operands. */
+export const SLOT_PAGE_BASE = 17 * 8;
+
+const s = (base: number) => base;
+/** Offsets of the remaining fields. i64 unless said otherwise. */
+export const F = {
+  /** Instruction pointer (RIP/EIP/IP, relative to CS base). Valid whenever generated code is not running. */
+  rip: s(144),
+  // Lazy arithmetic flags; see cpu/flags.ts
+  ccR: s(152),
+  ccA: s(160),
+  ccB: s(168),
+  /** i32: kind, see FlagKind. */
+  ccOp: s(176),
+  /** i32: EFLAGS without the six arithmetic flags (those live in cc*): TF IF DF IOPL NT RF VM AC VIF VIP ID, bit 1 set. */
+  eflags: s(180),
+  /** i32: instructions left in this run; counts down. Generated code keeps it in a local and spills it before calls. */
+  fuel: s(184),
+  /** i32: current privilege level. */
+  cpl: s(188),
+  /** i32: TLB_SUPERVISOR or TLB_USER, by cpl. */
+  tlb: s(192),
+  /** i32: ModeKey of the running code (see cpu/mode.ts): decoded pages belong to one key. */
+  mode: s(196),
+  /** i32: exit code of the last run. */
+  exit: s(200),
+  /** i32: pending fault's vector, or -1. */
+  faultVector: s(204),
+  /** i32: its error code. */
+  faultError: s(208),
+  /** i32: 1 if the fault carries an error code. */
+  faultHasError: s(212),
+  /** i32: interrupts are held off until the next instruction has retired (STI, MOV SS, POP SS). Counts down from 1 in run(). */
+  shadow: s(216),
+  /** i32: machine frame now executing (index), for code invalidation. */
+  codeFrame: s(220),
+  /** i32: WebAssembly address a page-crossing or device write must be flushed from, 0 if none. */
+  bounceLen: s(224),
+  /** i64 */
+  bounceLinear: s(232),
+  // Segment registers: selector (u32 each) ES CS SS DS FS GS, then LDTR, TR
+  selector: s(240), // 8 x 4 = 32
+  /** u32 each: attributes in descriptor form bits 8..23 of the high word (type, S, DPL, P, AVL, L, D/B, G) >> 8, plus bit 16 = unusable (null). */
+  segAttr: s(272), // 8 x 4
+  /** u32 each: expanded limit in bytes, inclusive. */
+  segLimit: s(304), // 8 x 4
+  /** i64 each: base. */
+  segBase: s(336), // 8 x 8
+  gdtBase: s(400),
+  idtBase: s(408),
+  /** u32 */
+  gdtLimit: s(416),
+  /** u32 */
+  idtLimit: s(420),
+  /** u32 */
+  cr0: s(424),
+  /** u32 */
+  cr4: s(428),
+  cr2: s(432),
+  cr3: s(440),
+  /** u32 */
+  cr8: s(448),
+  /** u32: low half is all that exists (SCE 0, LME 8, LMA 10, NXE 11). */
+  efer: s(452),
+  dr: s(456), // 8 x 8
+  // MSRs that belong to the core
+  star: s(520),
+  lstar: s(528),
+  cstar: s(536),
+  sfmask: s(544),
+  kernelGsBase: s(552),
+  sysenterCs: s(560),
+  sysenterEsp: s(568),
+  sysenterEip: s(576),
+  pat: s(584),
+  tscAux: s(592),
+  tscOffset: s(600),
+  apicBase: s(608),
+  miscEnable: s(616),
+  // Control of the run loop
+  /** u32: bit n set = exception vector n leaves run() with ExitReason.Exception instead of going through the guest's IDT. */
+  interceptExceptions: s(624),
+  /** u32: see Intercept. */
+  intercepts: s(628),
+  /** u32: 0 = off, else the second-level table in use (index + 1, see memory/nested.ts). */
+  nested: s(632),
+  /** u32: lowest limit of the flat data segments (bytes, inclusive); pages beyond are not put into a TLB. 0xffffffff in long mode. */
+  flatLimit: s(636),
+  /** i64: instructions retired by this vCPU before the current run. */
+  retired: s(640),
+  /** u32: halted (HLT) */
+  halted: s(648),
+  /** u32: index of this vCPU. */
+  index: s(652),
+  /** u32: the fuel this run started with: retired now = retired + fuelStart - fuel */
+  fuelStart: s(656),
+  /** u32: a pending request to leave generated code at the next instruction boundary. */
+  exitRequest: s(660),
+  /** u32: port, size, direction of an intercepted I/O, etc. */
+  exitInfo0: s(664),
+  exitInfo1: s(668),
+  exitInfo2: s(672),
+  exitInfo3: s(676),
+  // x87: 8 physical registers of 16 bytes: significand i64, then sign|exponent u16
+  fpr: s(704), // 8 x 16 = 128
+  /** u32: TOP (0..7) */
+  fpTop: s(832),
+  /** u32: status word without TOP */
+  fpStatus: s(836),
+  /** u32: control word */
+  fpControl: s(840),
+  /** u32: abridged tag, bit n = physical register n is in use */
+  fpTags: s(844),
+  /** u32: last opcode, i64 instruction and data pointers, u32 selectors */
+  fpOpcode: s(848),
+  fpCs: s(852),
+  fpDs: s(856),
+  fpIp: s(864),
+  fpDp: s(872),
+  /** u32 */
+  mxcsr: s(880),
+  // SSE: 16 registers of 16 bytes
+  xmm: s(896), // 256 -> 1152
+} as const;
+/** Bytes of F that make up one vCPU's state. */
+export const STATE_BYTES = 1152;
+
+/** Segment register numbers (encoding order), and the two system segments. */
+export const Seg = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
+
+/** Bits of F.segAttr. */
+export const SegAttr = {
+  TypeMask: 0xf,
+  Accessed: 1,
+  /** writable (data) or readable (code) */
+  RW: 2,
+  /** expand-down (data) or conforming (code) */
+  DC: 4,
+  Code: 8,
+  /** S: code or data (not system) */
+  NotSystem: 0x10,
+  DplShift: 5,
+  Present: 0x80,
+  Avl: 0x1000,
+  L: 0x2000,
+  DB: 0x4000,
+  G: 0x8000,
+  Unusable: 0x1_0000,
+} as const;
+
+/** How the six arithmetic flags are held. ZF is always (ccR == 0). Values are sign-extended from the operand size to i64. */
+export const FlagKind = {
+  /** All of SF PF CF AF OF are bits of ccA in EFLAGS positions (ZF still ccR == 0). */
+  Raw: 0,
+  /** CF = ccA bit 0, AF = ccA bit 4, OF = ccB bit 0; SF PF from ccR. */
+  Explicit: 1,
+  /** ccA + ccB = ccR; */
+  Add: 2,
+  /** ccA + ccB + 1 = ccR */
+  Adc: 3,
+  /** ccA - ccB = ccR */
+  Sub: 4,
+  /** ccA - ccB - 1 = ccR */
+  Sbb: 5,
+  /** CF = OF = AF = 0 */
+  Logic: 6,
+} as const;
+
+// ---- Operation record: what the decoder writes and the interpreter reads. Byte offsets, 32 bytes each.
+export const OP = {
+  /** u16 handler number */
+  handler: 0,
+  /** u8 instruction length in bytes */
+  length: 2,
+  /** u8 segment register of the memory operand (Seg) */
+  seg: 3,
+  /** u16 offset of the instruction in its page */
+  pageOffset: 4,
+  /** u8 byte offset in the state of the ModRM.reg operand (8-bit AH..BH point one byte in) */
+  reg: 6,
+  /** u8 the same for ModRM.rm when it is a register */
+  rm: 7,
+  /** u8 base register slot */
+  base: 8,
+  /** u8 index register slot */
+  index: 9,
+  /** u8 0..3 */
+  scale: 10,
+  /** u8 OpFlag */
+  flags: 11,
+  /** i32 displacement; sign-extends */
+  disp: 12,
+  /** i64 immediate, already extended to the operand size's rule; direct branches: target offset relative to the page */
+  imm: 16,
+  /** u32 operation record of a direct branch's target in the same page, 0 = not yet known */
+  link: 24,
+  /** u32: ModRM byte (bits 0-7), opcode byte (8-15), REX (16-23) */
+  bytes: 28,
+} as const;
+export const OP_BYTES = 32;
+export const OpFlag = { Rep: 1, Repne: 2, Lock: 4, OpSize16: 8, Addr16: 16, Addr32: 32, Rex: 64, OpSize64: 128 } as const;
+
+/** Why generated code returned. */
+export const RunExit = {
+  Budget: 0,
+  /** F.faultVector is pending; F.rip is the faulting instruction. */
+  Fault: 1,
+  /** The code mode changed: pick the other interpreter and go on. */
+  Mode: 2,
+  /** HLT retired. */
+  Halt: 3,
+  /** A system routine asked for an exit to the hypervisor; see F.exitInfo*. */
+  Intercept: 4,
+} as const;
+
+/** What a system routine (imported TypeScript function) tells generated code to do next. */
+export const Next = {
+  /** go on with the instruction that follows */
+  Sequential: 0,
+  /** F.rip was set: look it up (also after anything that changed paging, mode, segments or CPL) */
+  Jump: 1,
+  /** a fault is pending: nothing architectural has changed */
+  Fault: 2,
+  /** the instruction retired (F.rip is set to the next one) and run() must return with F.exit */
+  Exit: 3,
+  /** like Exit, but the instruction did not retire and F.rip is its own address (intercepts) */
+  ExitBefore: 4,
+} as const;
+
+/** Bits of F.intercepts: what leaves run() instead of happening. */
+export const Intercept = {
+  Hlt: 1,
+  Cpuid: 2,
+  Io: 4,
+  Msr: 8,
+  CrAccess: 16,
+  Invlpg: 32,
+  Rdtsc: 64,
+  Vmcall: 128,
+  /** Every maskable external interrupt window */
+  InterruptWindow: 256,
+  Wbinvd: 512,
+  /** SYSCALL, SYSENTER and INT n instructions leave (paravirtual guests) */
+  Syscall: 1024,
+  SoftInt: 2048,
+  /** descriptor-table loads and task switches */
+  DescriptorTable: 4096,
+  DrAccess: 8192,
+  Pause: 16384,
+} as const;
