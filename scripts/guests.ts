@@ -1,0 +1,138 @@
+// `npm run guests`: fetches the third-party guests that tests and templates use into .cache/guests.
+// Nothing is installed and nothing fetched is ever committed; manifest.json there records what was used.
+// Exit status: 0 everything is there, 1 something could not be had (each said in a sentence), 2 nothing could be started.
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { GuestFetchError, PrivateApt, type AptPackage } from './guests/apt.ts';
+import { buildGrubImages } from './guests/grub.ts';
+import { buildInitramfs } from './guests/initramfs.ts';
+import { guestPackages, type GuestPackage } from './guests/packages.ts';
+
+/** What manifest.json holds. Paths are relative to `.cache/guests`. */
+interface Manifest {
+  version: 1;
+  packages: { id: string; name: string; architecture: string; version: string; debSha256: string }[];
+  files: { path: string; size: number; sha256: string }[];
+}
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const cache = join(root, '.cache', 'guests');
+const work = join(cache, '.apt');
+/** Shared libraries of grub-mkimage that a minimal Debian does not have. */
+const grubLibraries = ['libefiboot1', 'libefivar1', 'libdevmapper1.02.1', 'libfuse2'];
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function fetchOne(apt: PrivateApt, guest: GuestPackage, manifest: Manifest): void {
+  let found = apt.show(guest.package, guest.architecture);
+  if (found !== null && guest.metapackage) {
+    const kernel = found.depends.find((name) => name.startsWith('linux-image-'));
+    found = kernel === undefined ? null : apt.show(kernel, guest.architecture);
+  }
+  if (found === null) {
+    throw new GuestFetchError(`This Debian's package lists have no ${guest.package} for ${guest.architecture}.`);
+  }
+  const deb = apt.download(found);
+  const tree = join(work, 'trees', guest.id);
+  rmSync(tree, { recursive: true, force: true });
+  apt.unpack(deb, tree);
+  const target = join(cache, guest.id);
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { recursive: true });
+  for (const file of guest.files) {
+    const folder = join(tree, dirname(file.from));
+    const prefix = file.from.slice(dirname(file.from).length + 1);
+    const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith(prefix)) : [];
+    const name = names.includes(prefix) ? prefix : names[0];
+    if (name === undefined) throw new GuestFetchError(`${found.name} ${found.version} has no file ${file.from}.`);
+    cpSync(join(folder, name), join(target, file.to), { recursive: true });
+  }
+  record(manifest, guest.id, found, deb);
+  say(`${guest.id}: ${found.name} ${found.version} (${found.architecture})`);
+  rmSync(tree, { recursive: true, force: true });
+}
+
+function record(manifest: Manifest, id: string, found: AptPackage, deb: string): void {
+  manifest.packages.push({
+    id,
+    name: found.name,
+    architecture: found.architecture,
+    version: found.version,
+    debSha256: sha256(readFileSync(deb)),
+  });
+}
+
+function fetchLibraries(apt: PrivateApt, manifest: Manifest): string {
+  const tree = join(work, 'libraries');
+  for (const name of grubLibraries) {
+    const found = apt.show(name, 'amd64');
+    if (found === null) continue; // the system may have it under another name; grub-mkimage says so if not
+    const deb = apt.download(found);
+    apt.unpack(deb, tree);
+    record(manifest, 'grub-tools', found, deb);
+  }
+  return ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu'].map((path) => join(tree, path)).join(':');
+}
+
+function listFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.name !== '.apt' && entry.name !== 'manifest.json')
+    .flatMap((entry) => (entry.isDirectory() ? listFiles(join(folder, entry.name)) : [join(folder, entry.name)]))
+    .sort();
+}
+
+function main(): number {
+  const problems: string[] = [];
+  const attempt = (what: string, action: () => void): void => {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof GuestFetchError)) throw error;
+      problems.push(`${what}: ${error.message}`);
+    }
+  };
+  let apt: PrivateApt;
+  try {
+    apt = new PrivateApt(work);
+  } catch (error) {
+    if (!(error instanceof GuestFetchError)) throw error;
+    say(error.message);
+    return 2;
+  }
+  const manifest: Manifest = { version: 1, packages: [], files: [] };
+  say('Reading the package lists ...');
+  const complaints = apt.update();
+  for (const guest of guestPackages) attempt(guest.id, () => fetchOne(apt, guest, manifest));
+  const init = readFileSync(join(root, 'scripts', 'guests', 'init.sh'));
+  for (const architecture of ['amd64', 'i386']) {
+    const busybox = join(cache, `busybox-${architecture}`, 'busybox');
+    if (!existsSync(busybox)) continue;
+    const image = buildInitramfs(readFileSync(busybox), init);
+    writeFileSync(join(cache, `initramfs-${architecture}.cpio.gz`), image);
+    say(`initramfs-${architecture}.cpio.gz: ${image.length} bytes`);
+  }
+  attempt('grub images', () => {
+    const mkimage = join(cache, 'grub-tools', 'grub-mkimage');
+    if (!existsSync(mkimage)) return;
+    const libraries = fetchLibraries(apt, manifest);
+    for (const image of buildGrubImages(mkimage, join(cache, 'grub-xen'), libraries, join(cache, 'grub'))) {
+      say(`${relative(cache, image)}: ${statSync(image).size} bytes`);
+    }
+  });
+  manifest.files = listFiles(cache).map((path) => {
+    const bytes = readFileSync(path);
+    return { path: relative(cache, path), size: bytes.length, sha256: sha256(bytes) };
+  });
+  writeFileSync(join(cache, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  if (problems.length > 0) {
+    say('Not everything could be had:');
+    for (const line of [...problems, ...complaints]) say(`  ${line}`);
+    return 1;
+  }
+  return 0;
+}
+
+process.exitCode = main();
