@@ -96,7 +96,7 @@ export interface BulkheadBridge {
     state(): Promise<EngineState>;
     /** Called on every change from now on. */
     onState(listener: (state: EngineState) => void): Unsubscribe;
-    /** Asks for a fresh port to the running engine; it arrives as an EnginePortMessage. Rejects when none runs. An earlier port of this window is closed. */
+    /** Asks for a fresh port to the running engine; it arrives as an EnginePortMessage. Rejects when none runs. Closing an earlier port is the caller's part. */
     connect(): Promise<void>;
     /** Starts the engine again on the same lab file, from its last autosave. Resolves when its lab is open, rejects when it ends before. */
     restart(): Promise<void>;

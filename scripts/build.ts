@@ -1,0 +1,119 @@
+/**
+ * Builds the app into out/: the renderer with Vite; main process, engine, host worker and preload with Rolldown.
+ *
+ * `npm run build` builds; `npm run build -- --if-needed` only when a source is newer than the last build.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Resvg } from '@resvg/resvg-js';
+import { rolldown, type InputOptions } from 'rolldown';
+import { build as viteBuild } from 'vite';
+import {
+  appVersion,
+  assetExtensions,
+  buildIsOlderThanSources,
+  buildStamp,
+  filesUnder,
+  nodeEntries,
+  outFolder,
+  projectFolder,
+} from './build-targets.ts';
+
+const inProject = (...parts: string[]): string => path.join(projectFolder, ...parts);
+
+/** Bundles for Node: everything but Node's own modules and Electron goes in, so that packages need no node_modules. */
+async function buildNode(): Promise<void> {
+  const folder = path.join(outFolder, 'main');
+  rmSync(folder, { recursive: true, force: true });
+  const bundle = await rolldown({
+    ...common(),
+    input: Object.fromEntries(Object.entries(nodeEntries).map(([name, source]) => [name, inProject(source)])),
+    external: [/^node:/, 'electron'],
+    platform: 'node',
+  });
+  await bundle.write({
+    dir: folder,
+    format: 'esm',
+    entryFileNames: '[name].js',
+    // Flat, so that a file named relative to import.meta.url is found from a shared chunk too.
+    chunkFileNames: 'shared-[hash].js',
+    sourcemap: true,
+  });
+  await bundle.close();
+  copyAssets(folder);
+}
+
+/** A sandboxed preload script must be one CommonJS file. */
+async function buildPreload(): Promise<void> {
+  const bundle = await rolldown({
+    ...common(),
+    input: inProject('preload/preload.ts'),
+    external: ['electron'],
+    platform: 'browser',
+  });
+  await bundle.write({
+    file: path.join(outFolder, 'preload', 'preload.cjs'),
+    format: 'cjs',
+    codeSplitting: false,
+    sourcemap: true,
+  });
+  await bundle.close();
+}
+
+function common(): InputOptions {
+  return {
+    cwd: projectFolder,
+    tsconfig: false,
+    logLevel: 'warn',
+    transform: { define: { __APP_VERSION__: JSON.stringify(appVersion()) } },
+  };
+}
+
+/** Files read at run time, under the same relative path as in main/. */
+function copyAssets(folder: string): void {
+  for (const file of filesUnder(inProject('main'))) {
+    if (!assetExtensions.some((extension) => file.endsWith(extension))) continue;
+    const target = path.join(folder, path.relative(inProject('main'), file));
+    mkdirSync(path.dirname(target), { recursive: true });
+    cpSync(file, target);
+  }
+}
+
+async function buildRenderer(): Promise<void> {
+  await viteBuild({ configFile: inProject('vite.renderer.config.ts'), logLevel: 'warn' });
+}
+
+/** Renders our SVG in the sizes that desktops ask for. */
+function buildIcons(): void {
+  const folder = path.join(outFolder, 'icons');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const svg = readFileSync(inProject('build/icon.svg'));
+  for (const size of [16, 24, 32, 48, 64, 128, 256, 512, 1024]) {
+    const png = new Resvg(svg, { fitTo: { mode: 'width', value: size } }).render().asPng();
+    writeFileSync(path.join(folder, `${size}x${size}.png`), png);
+  }
+  cpSync(path.join(folder, '512x512.png'), path.join(folder, 'icon.png'));
+}
+
+/** Builds everything. Throws what the bundlers throw. */
+export async function build(): Promise<void> {
+  rmSync(buildStamp, { force: true });
+  const started = Date.now();
+  buildIcons();
+  await Promise.all([buildNode(), buildPreload(), buildRenderer()]);
+  if (!existsSync(path.join(outFolder, 'renderer', 'index.html'))) throw new Error('The renderer was not built.');
+  writeFileSync(buildStamp, `${JSON.stringify({ version: appVersion() })}\n`);
+  // The time of the start: a source changed while building counts as newer.
+  utimesSync(buildStamp, started / 1000, started / 1000);
+}
+
+if (import.meta.main) {
+  if (process.argv.includes('--if-needed') && !buildIsOlderThanSources()) {
+    console.log('The build is up to date.');
+  } else {
+    const started = Date.now();
+    await build();
+    console.log(`Built out/ in ${((Date.now() - started) / 1000).toFixed(1)} s.`);
+  }
+}
