@@ -189,9 +189,13 @@ export const F = {
   mxcsr: s(880),
   // SSE: 16 registers of 16 bytes
   xmm: s(896), // 256 -> 1152
+  // Memory type range registers: kept and read back; this machine has one memory type
+  mtrrVariable: s(1152), // 8 pairs (base, mask) x 16 = 128
+  mtrrFixed: s(1280), // 11 x 8 = 88
+  mtrrDefType: s(1368),
 } as const;
 /** Bytes of F that make up one vCPU's state. */
-export const STATE_BYTES = 1152;
+export const STATE_BYTES = 1376;
 
 /** Segment register numbers (encoding order), and the two system segments. */
 export const Seg = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
