@@ -1,0 +1,146 @@
+// The Xen interface as far as this kernel uses it. Numbers and layouts follow Xen's public headers (xen.h, arch-x86/xen.h,
+// event_channel.h, sched.h, vcpu.h, memory.h, hvm/params.h, io/console.h, io/xs_wire.h, arch-x86/hvm/start_info.h).
+#pragma once
+#include "platform.h"
+
+// ---- hypercalls ----
+enum {
+    XEN_set_trap_table = 0, XEN_mmu_update = 1, XEN_stack_switch = 3, XEN_set_callbacks = 4, XEN_memory_op = 12,
+    XEN_update_va_mapping = 14, XEN_xen_version = 17, XEN_console_io = 18, XEN_iret = 23, XEN_vcpu_op = 24, XEN_mmuext_op = 26,
+    XEN_sched_op = 29, XEN_event_channel_op = 32, XEN_hvm_op = 34,
+};
+#define DOMID_SELF 0x7ff0U
+
+extern char hypercall_page[4096];
+
+#ifdef __x86_64__
+static inline long hypercall5(u32 number, uptr a, uptr b, uptr c, uptr d, uptr e) {
+    register uptr r10 __asm__("r10") = d;
+    register uptr r8 __asm__("r8") = e;
+    long result;
+    uptr target = (uptr)hypercall_page + number * 32;
+    counters.hypercalls++;
+    __asm__ volatile("call *%0" : "=a"(result), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8) : "0"(target) : "memory", "rcx", "r11", "cc");
+    return result;
+}
+#else
+static inline long hypercall5(u32 number, uptr a, uptr b, uptr c, uptr d, uptr e) {
+    long result;
+    uptr target = (uptr)hypercall_page + number * 32;
+    counters.hypercalls++;
+    __asm__ volatile("call *%%eax" : "=a"(result), "+b"(a), "+c"(b), "+d"(c), "+S"(d), "+D"(e) : "0"(target) : "memory", "cc");
+    return result;
+}
+#endif
+static inline long hypercall1(u32 number, uptr a) { return hypercall5(number, a, 0, 0, 0, 0); }
+static inline long hypercall2(u32 number, uptr a, uptr b) { return hypercall5(number, a, b, 0, 0, 0); }
+static inline long hypercall3(u32 number, uptr a, uptr b, uptr c) { return hypercall5(number, a, b, c, 0, 0); }
+static inline long hypercall4(u32 number, uptr a, uptr b, uptr c, uptr d) { return hypercall5(number, a, b, c, d, 0); }
+
+enum { SCHEDOP_yield, SCHEDOP_block, SCHEDOP_shutdown };
+enum { EVTCHNOP_bind_virq = 1, EVTCHNOP_close = 3, EVTCHNOP_send = 4, EVTCHNOP_alloc_unbound = 6 };
+enum { VIRQ_TIMER = 0, VIRQ_CONSOLE = 2 };
+enum { VCPUOP_stop_periodic_timer = 7, VCPUOP_set_singleshot_timer = 8, VCPUOP_stop_singleshot_timer = 9 };
+enum { XENMEM_decrease_reservation = 1, XENMEM_populate_physmap = 6, XENMEM_add_to_physmap = 7, XENMEM_memory_map = 9 };
+enum { HVMOP_set_param, HVMOP_get_param };
+enum { HVM_PARAM_CALLBACK_IRQ = 0, HVM_PARAM_STORE_PFN = 1, HVM_PARAM_STORE_EVTCHN = 2, HVM_PARAM_CONSOLE_PFN = 17, HVM_PARAM_CONSOLE_EVTCHN = 18 };
+enum { CONSOLEIO_write, CONSOLEIO_read };
+enum { MMUEXT_PIN_L3 = 2, MMUEXT_PIN_L4 = 3, MMUEXT_UNPIN = 4, MMUEXT_NEW_BASEPTR = 5, MMUEXT_TLB_FLUSH_LOCAL = 6, MMUEXT_INVLPG_LOCAL = 7, MMUEXT_NEW_USER_BASEPTR = 15 };
+#define UVMF_INVLPG 2
+
+struct xen_memory_map { u32 entries; void *buffer; };
+struct xen_add_to_physmap { u16 domid, size; u32 space; uptr index, gpfn; };
+struct xen_hvm_param { u16 domid, pad; u32 index; u64 value; } __attribute__((aligned(8)));
+struct xen_bind_virq { u32 virq, vcpu, port; };
+struct xen_singleshot { u64 timeout_ns; u32 flags; };
+struct xen_mmu_update { u64 ptr, value; };
+struct xen_mmuext { u32 command; uptr argument1, argument2; };
+struct xen_trap_info { u8 vector, flags; u16 cs; uptr address; };
+struct xen_version_extra { char extra[16]; };
+
+// ---- shared memory ----
+struct xen_time_info { // 32 bytes
+    u32 version, pad;
+    u64 tsc_timestamp, system_time;
+    u32 mul;
+    s8 shift;
+    u8 flags, pad1[2];
+};
+struct xen_vcpu_info { // 64 bytes
+    u8 upcall_pending, upcall_mask;
+    uptr pending_select;
+    uptr cr2;
+    uptr arch_pad[BITS == 64 ? 1 : 5];
+    struct xen_time_info time;
+};
+struct xen_shared_info {
+    struct xen_vcpu_info vcpu[32];
+    uptr pending[sizeof(uptr) * 8], mask[sizeof(uptr) * 8];
+    u32 wc_version, wc_sec, wc_nsec;
+#if BITS == 64
+    u32 wc_sec_hi;
+#endif
+    uptr max_pfn, p2m_frame_list_list, nmi_reason, p2m_cr3, p2m_vaddr, p2m_generation;
+#if BITS == 32
+    u32 wc_sec_hi;
+#endif
+};
+_Static_assert(sizeof(struct xen_vcpu_info) == 64, "vcpu_info");
+
+struct xen_start_info { // PV
+    char magic[32];
+    uptr nr_pages, shared_info;
+    u32 flags;
+    uptr store_mfn;
+    u32 store_port;
+    uptr console_mfn;
+    u32 console_port;
+    uptr pt_base, nr_pt_frames, mfn_list, mod_start, mod_len;
+    char command_line[1024];
+    uptr first_p2m_pfn, nr_p2m_frames;
+};
+#define SIF_INITDOMAIN 2
+
+struct pvh_start_info { u32 magic, version, flags, module_count; u64 modules, cmdline, rsdp, map; u32 map_entries, reserved; };
+struct pvh_module { u64 address, size, cmdline, reserved; };
+struct pvh_map_entry { u64 address, size; u32 type, reserved; };
+struct pvh_map_entry_packed { u64 address, size; u32 type; } __attribute__((packed)); // as e820 has it
+
+struct xen_console_ring {
+    char in[1024], out[2048];
+    u32 in_cons, in_prod, out_cons, out_prod;
+};
+struct xen_store_ring {
+    char request[1024], response[1024];
+    u32 request_cons, request_prod, response_cons, response_prod;
+};
+
+// ---- xen/ ----
+extern struct xen_shared_info *shared_info;
+extern struct xen_start_info *pv_start_info; // NULL in PVH
+
+bool xen_detect(void);                // Xen's CPUID leaves are there
+void xen_hypercall_page_init(void);   // PVH: asks for it by MSR
+void xen_pvh_init(u8 vector);         // shared info and event delivery
+void xen_console_init(void);
+void xen_console_write(const char *text, uptr bytes);
+void xen_time_init(void);
+u64 xen_clock_ns(void);
+u64 xen_wall_ns(void);
+void xen_timer_arm(u64 deadline);
+void xen_read_version(void);           // fills machine.hypervisor
+noreturn void xen_power(int how);
+void xen_late_init(void);             // xenstore
+/// Value of an HVM parameter, 0 when it is not set.
+u64 xen_hvm_parameter(u32 index);
+/// A page that the toolstack named by frame number (PV: machine frame) where the kernel can reach it.
+void *xen_lent_page(uptr frame);
+
+typedef void event_handler(u32 port);
+void event_handle(u32 port, event_handler *handler);
+u32 event_bind_virq(u32 virq, event_handler *handler);
+void event_send(u32 port);
+void events_dispatch(void);
+
+/// (value << shift) * mul / 2^32.
+u64 clock_scale(u64 value, u32 mul, s8 shift);

@@ -1,0 +1,365 @@
+// Processes and the scheduler: round robin with 10 ms slices, one-shot timer, fork with copy on write, exec, wait, kill.
+// A process's structure lies at the bottom of its kernel stack, so the stack pointer names the current process.
+#include "platform.h"
+
+#define SLICE_NS 10000000ULL
+
+struct process *processes;
+struct info_counters counters;
+static struct process *ready_first, *ready_last;
+static u64 armed;     // deadline of the machine's timer, 0 = none
+static u64 next_wake; // earliest wake_at of all sleepers, 0 = none
+static bool reschedule;
+static s32 last_pid, foreground_pid;
+static u32 process_count;
+
+static uptr stack_top(struct process *p) {
+    return (uptr)p + KSTACK_SIZE;
+}
+
+static void arm(u64 deadline) {
+    if (armed && armed <= deadline) return; // an early tick does no harm
+    armed = deadline;
+    timer_arm(deadline);
+}
+
+static void make_ready(struct process *p, bool first) {
+    p->state = PROC_READY;
+    p->channel = NULL;
+    p->wake_at = 0;
+    if (!ready_first) {
+        p->next = NULL;
+        ready_first = ready_last = p;
+    } else if (first) {
+        p->next = ready_first;
+        ready_first = p;
+    } else {
+        p->next = NULL;
+        ready_last->next = p;
+        ready_last = p;
+    }
+}
+
+static void schedule(void) {
+    struct process *me = current();
+    me->cpu_ns += clock_ns() - me->slice_start;
+    reschedule = false;
+    while (!ready_first) {
+        if (next_wake) arm(next_wake);
+        cpu_idle();
+    }
+    struct process *next = ready_first;
+    ready_first = next->next;
+    next->state = PROC_RUNNING;
+    next->slice_start = clock_ns();
+    if (ready_first) arm(next->slice_start + SLICE_NS);
+    if (next_wake) arm(next_wake);
+    if (next == me) return;
+    counters.switches++;
+    if (next->space && next->space != me->space) mmu_switch(next->space);
+    kernel_stack_set(stack_top(next));
+    context_switch(&me->sp, next->sp);
+}
+
+void yield(void) {
+    make_ready(current(), false);
+    schedule();
+}
+
+int sleep_on(void *channel, u64 deadline) {
+    struct process *me = current();
+    if (me->killed) return -EINTR;
+    me->state = PROC_SLEEPING;
+    me->channel = channel;
+    me->wake_at = deadline;
+    if (deadline && (!next_wake || deadline < next_wake)) next_wake = deadline;
+    schedule();
+    if (me->killed) return -EINTR;
+    return deadline && clock_ns() >= deadline ? -EAGAIN : 0;
+}
+
+void wakeup(void *channel) {
+    for (struct process *p = processes; p; p = p->all_next)
+        if (p->state == PROC_SLEEPING && p->channel == channel) make_ready(p, false);
+    struct process *me = current();
+    if (ready_first && me->state == PROC_RUNNING) arm(me->slice_start + SLICE_NS);
+}
+
+void timer_tick(void) {
+    u64 now = clock_ns();
+    armed = 0;
+    if (next_wake && now >= next_wake) {
+        next_wake = 0;
+        for (struct process *p = processes; p; p = p->all_next) {
+            if (p->state != PROC_SLEEPING || !p->wake_at) continue;
+            if (now >= p->wake_at) {
+                make_ready(p, true);
+                reschedule = true;
+            } else if (!next_wake || p->wake_at < next_wake) {
+                next_wake = p->wake_at;
+            }
+        }
+    }
+    struct process *me = current();
+    if (me->state == PROC_RUNNING && ready_first) {
+        if (now >= me->slice_start + SLICE_NS) reschedule = true;
+        else arm(me->slice_start + SLICE_NS);
+    }
+    if (next_wake) arm(next_wake);
+}
+
+void return_to_user(struct trap_frame *frame) {
+    (void)frame;
+    if (reschedule) yield();
+    if (current()->killed) process_exit(128 + 2);
+}
+
+// ---- creation and end ----
+
+static struct process *process_new(void) {
+    if (process_count >= MAX_PROCESSES) return NULL;
+    struct process *p = page_alloc(KSTACK_ORDER);
+    if (!p) return NULL;
+    memset(p, 0, sizeof *p);
+    p->pid = ++last_pid;
+    p->all_next = processes;
+    processes = p;
+    process_count++;
+    return p;
+}
+
+static void process_delete(struct process *p) {
+    struct process **link = &processes;
+    while (*link != p) link = &(*link)->all_next;
+    *link = p->all_next;
+    process_count--;
+    page_free(p, KSTACK_ORDER);
+}
+
+void process_init(void) {
+    struct process *me = current(); // on the boot stack, which is never freed
+    memset(me, 0, sizeof *me);
+    me->pid = ++last_pid;
+    me->state = PROC_RUNNING;
+    strcopy(me->name, "init", sizeof me->name);
+    struct file *console = file_new(FILE_CONSOLE);
+    console->refs = 3;
+    me->files[0] = me->files[1] = me->files[2] = console;
+    me->slice_start = clock_ns();
+    processes = me;
+    process_count = 1;
+}
+
+int process_fork(struct trap_frame *frame) {
+    struct process *me = current(), *child = process_new();
+    if (!child) return -EAGAIN;
+    child->space = aspace_fork(me->space);
+    if (!child->space) {
+        process_delete(child);
+        return -ENOMEM;
+    }
+    counters.forks++;
+    child->parent = me;
+    strcopy(child->name, me->name, sizeof child->name);
+    for (u32 i = 0; i < FILES; i++)
+        if ((child->files[i] = me->files[i])) child->files[i]->refs++;
+    struct trap_frame *copy = (struct trap_frame *)stack_top(child) - 1;
+    *copy = *frame;
+#ifdef __x86_64__
+    copy->rax = 0;
+#else
+    copy->eax = 0;
+#endif
+    // What context_switch() pops: the callee-saved registers, then its return address.
+    uptr *sp = (uptr *)copy;
+    *--sp = (uptr)return_from_trap;
+    for (u32 i = 0; i < (BITS == 64 ? 6 : 4); i++) *--sp = 0;
+    child->sp = (uptr)sp;
+    make_ready(child, false);
+    arm(me->slice_start + SLICE_NS);
+    return child->pid;
+}
+
+void process_exit(int status) {
+    struct process *me = current();
+    if (me->pid == 1) panic("init ended with status %d", status);
+    for (u32 i = 0; i < FILES; i++)
+        if (me->files[i]) file_close(me->files[i]), me->files[i] = NULL;
+    for (struct process *p = processes; p; p = p->all_next)
+        if (p->parent == me) {
+            p->parent = processes;
+            for (struct process *q = processes; q; q = q->all_next)
+                if (q->pid == 1) p->parent = q;
+            wakeup(p->parent);
+        }
+    struct aspace *as = me->space;
+    me->space = NULL;
+    mmu_switch(&kernel_space);
+    aspace_destroy(as);
+    me->exit_status = status;
+    me->state = PROC_ZOMBIE;
+    wakeup(me->parent);
+    schedule();
+    panic("a dead process ran");
+}
+
+int process_wait(int *status) {
+    struct process *me = current();
+    for (;;) {
+        bool any = false;
+        for (struct process *p = processes; p; p = p->all_next) {
+            if (p->parent != me) continue;
+            any = true;
+            if (p->state != PROC_ZOMBIE) continue;
+            int pid = p->pid;
+            *status = p->exit_status;
+            process_delete(p);
+            return pid;
+        }
+        if (!any) return -ECHILD;
+        if (sleep_on(me, 0) == -EINTR) return -EINTR;
+    }
+}
+
+static void end(struct process *p) {
+    p->killed = true;
+    if (p->state == PROC_SLEEPING) make_ready(p, true);
+}
+
+int process_kill(int pid) {
+    if (pid == 1) return -EINVAL;
+    for (struct process *p = processes; p; p = p->all_next)
+        if (p->pid == pid && p->state != PROC_ZOMBIE) {
+            end(p);
+            return 0;
+        }
+    return -ESRCH;
+}
+
+void process_foreground(int pid) {
+    foreground_pid = pid;
+}
+
+void process_interrupt(void) {
+    if (!foreground_pid) return;
+    for (struct process *p = processes; p; p = p->all_next)
+        for (struct process *up = p; up; up = up->parent)
+            if (up->pid == foreground_pid && p->state != PROC_ZOMBIE) {
+                end(p);
+                reschedule = true;
+                break;
+            }
+}
+
+// ---- exec ----
+
+struct elf_header {
+    u8 ident[16];
+    u16 type, machine;
+    u32 version;
+    uptr entry, program_headers, section_headers;
+    u32 flags;
+    u16 size, program_header_size, program_headers_count;
+};
+struct elf_segment {
+    u32 type;
+#ifdef __x86_64__
+    u32 flags;
+    u64 offset, vaddr, paddr, file_size, memory_size, align;
+#else
+    u32 offset, vaddr, paddr, file_size, memory_size, flags, align;
+#endif
+};
+
+// Whole pages of the file are mapped where they lie; only the page in which file contents end is copied.
+static int load_segment(struct aspace *as, const u8 *image, const struct elf_segment *segment) {
+    bool writable = segment->flags & 2;
+    uptr start = ROUND_DOWN(segment->vaddr, PAGE_SIZE), end = ROUND_UP(segment->vaddr + segment->memory_size, PAGE_SIZE);
+    int error = aspace_region(as, start, end, REGION_DATA, writable);
+    uptr file_end = segment->vaddr + segment->file_size;
+    for (uptr va = start; va < file_end && !error; va += PAGE_SIZE) {
+        const u8 *from = image + segment->offset + (va - segment->vaddr);
+        if (va + PAGE_SIZE > file_end && segment->memory_size > segment->file_size) {
+            u8 *copy = page_alloc(0);
+            if (!copy) return -ENOMEM;
+            memset(copy, 0, PAGE_SIZE);
+            memcpy(copy, from, file_end - va);
+            error = aspace_map(as, va, PFN_OF(copy), writable ? PTE_W : 0);
+        } else {
+            page_get(PFN_OF(from));
+            error = aspace_map(as, va, PFN_OF(from), writable ? PTE_COW : 0);
+        }
+    }
+    return error;
+}
+
+int process_exec(struct trap_frame *frame, const char *path, const char *arguments, uptr bytes, u32 count) {
+    struct process *me = current();
+    const struct archive_entry *file = archive_find(path);
+    if (!file) return -ENOENT;
+    const struct elf_header *elf = (const void *)file->data;
+    if (file->size < sizeof *elf || memcmp(elf->ident, "\177ELF", 4)) return -ENOEXEC;
+    uptr table = (count + 2) * sizeof(uptr);
+    if (table + bytes > PAGE_SIZE - 16) return -E2BIG;
+
+    struct aspace *as = aspace_create();
+    u8 *stack = page_alloc(0);
+    int error = as && stack ? 0 : -ENOMEM;
+    for (u32 i = 0; !error && i < elf->program_headers_count; i++) {
+        const struct elf_segment *segment = (const void *)(file->data + elf->program_headers + i * elf->program_header_size);
+        if (segment->type == 1) error = load_segment(as, file->data, segment);
+    }
+    uptr sp = 0;
+    if (!error) {
+        // Stack, from its top: the strings, then argc and argv as the C start-up code expects them.
+        memset(stack, 0, PAGE_SIZE);
+        uptr strings = PAGE_SIZE - ROUND_UP(bytes, 16);
+        uptr vector = ROUND_DOWN(strings - table, 16);
+        uptr base = USER_STACK_TOP - PAGE_SIZE;
+        memcpy(stack + strings, arguments, bytes);
+        uptr *words = (uptr *)(stack + vector);
+        *words++ = count;
+        const char *at = (const char *)stack + strings;
+        for (u32 i = 0; i < count; i++) {
+            *words++ = base + ((u8 *)at - stack);
+            at += strlen(at) + 1;
+        }
+        sp = base + vector;
+        error = aspace_region(as, USER_STACK_TOP - USER_STACK_BYTES, USER_STACK_TOP, REGION_STACK, true);
+        if (!error) {
+            u8 *given = stack;
+            stack = NULL;
+            error = aspace_map(as, base, PFN_OF(given), PTE_W);
+        }
+    }
+    if (!error) error = aspace_commit(as);
+    if (error) {
+        if (stack) page_free(stack, 0);
+        if (as) aspace_destroy(as);
+        return error;
+    }
+    struct aspace *old = me->space;
+    me->space = as;
+    mmu_switch(as);
+    if (old) aspace_destroy(old);
+    counters.execs++;
+    const char *name = path;
+    for (const char *c = path; *c; c++)
+        if (*c == '/') name = c + 1;
+    strcopy(me->name, name, sizeof me->name);
+    u64 cs = frame->cs, ss = frame->ss;
+    uptr flags = frame->flags;
+#ifndef __x86_64__
+    u32 ds = frame->ds;
+#endif
+    memset(frame, 0, sizeof *frame);
+#ifndef __x86_64__
+    frame->ds = frame->es = ds;
+#endif
+    frame->cs = cs;
+    frame->ss = ss;
+    frame->flags = flags;
+    frame->ip = elf->entry;
+    frame->sp = sp;
+    return 0;
+}

@@ -1,0 +1,230 @@
+// System calls: checks what a program hands over, then calls the part of the kernel that does it.
+#include "platform.h"
+
+static struct file *file_of(uptr number) {
+    return number < FILES ? current()->files[number] : NULL;
+}
+
+static int file_slot(struct file *file) {
+    struct process *me = current();
+    for (int i = 0; i < FILES; i++)
+        if (!me->files[i]) {
+            me->files[i] = file;
+            return i;
+        }
+    return -EMFILE;
+}
+
+static int sys_pipe(uptr out) {
+    int error = user_range(out, 2 * sizeof(s32), true);
+    if (error) return error;
+    struct file *ends[2];
+    if ((error = pipe_create(&ends[0], &ends[1]))) return error;
+    s32 *numbers = (s32 *)out;
+    numbers[0] = file_slot(ends[0]);
+    numbers[1] = numbers[0] < 0 ? -EMFILE : file_slot(ends[1]);
+    if (numbers[1] >= 0) return 0;
+    if (numbers[0] >= 0) current()->files[numbers[0]] = NULL;
+    file_close(ends[0]);
+    file_close(ends[1]);
+    return -EMFILE;
+}
+
+static int sys_exec(struct trap_frame *frame, uptr user_path, uptr user_arguments) {
+    char path[64];
+    int error = user_string(path, user_path, sizeof path);
+    if (error < 0) return error;
+    char *packed = page_alloc(0); // the strings one behind another
+    if (!packed) return -ENOMEM;
+    uptr bytes = 0;
+    u32 count = 0;
+    for (;; count++) {
+        uptr at = user_arguments + count * sizeof(uptr);
+        if ((error = user_range(at, sizeof(uptr), false))) break;
+        uptr string = *(uptr *)at;
+        if (!string) break;
+        int length = user_string(packed + bytes, string, PAGE_SIZE - bytes);
+        if ((error = MIN(length, 0))) break;
+        bytes += (uptr)length + 1;
+    }
+    if (!error) error = process_exec(frame, path, packed, bytes, count);
+    page_free(packed, 0);
+    return error;
+}
+
+static int sys_open(uptr user_path) {
+    char path[64];
+    int error = user_string(path, user_path, sizeof path);
+    if (error < 0) return error;
+    const struct archive_entry *entry = archive_find(path);
+    if (!entry) return -ENOENT;
+    struct file *file = file_new(FILE_ARCHIVE);
+    if (!file) return -ENOMEM;
+    file->entry = entry;
+    int slot = file_slot(file);
+    if (slot < 0) file_close(file);
+    return slot;
+}
+
+/// The n-th name of the archive; its length, 0 behind the last.
+static int sys_list(uptr n, uptr out, uptr size, uptr size_out) {
+    if (n >= archive_count) return 0;
+    const struct archive_entry *entry = &archive[n];
+    uptr length = strlen(entry->name);
+    int error = length < size ? user_range(out, length + 1, true) : -E2BIG;
+    if (!error && size_out) error = user_range(size_out, sizeof(u64), true);
+    if (error) return error;
+    memcpy((void *)out, entry->name, length + 1);
+    if (size_out) *(u64 *)size_out = entry->size;
+    return (int)length;
+}
+
+static uptr sys_map(uptr bytes) {
+    struct aspace *as = current()->space;
+    bytes = ROUND_UP(bytes, PAGE_SIZE);
+    uptr start = USER_MAP_BASE;
+    for (u32 i = 0; i < REGIONS; i++)
+        if (as->regions[i].kind == REGION_MAP) start = MAX(start, as->regions[i].end);
+    if (!bytes || bytes > USER_END - start) return -(uptr)ENOMEM;
+    int error = aspace_region(as, start, start + bytes, REGION_MAP, true);
+    return error ? (uptr)(long)error : start;
+}
+
+static int sys_unmap(uptr start) {
+    struct aspace *as = current()->space;
+    for (u32 i = 0; i < REGIONS; i++) {
+        struct region *region = &as->regions[i];
+        if (region->kind != REGION_MAP || region->start != start) continue;
+        aspace_unmap(as, region->start, region->end);
+        region->kind = REGION_FREE;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+static uptr table_pages(void) {
+    uptr n = kernel_space.tables;
+    for (struct process *p = processes; p; p = p->all_next)
+        if (p->space) n += p->space->tables;
+    return n;
+}
+
+static int sys_info(uptr what, uptr out, uptr size) {
+    int error = user_range(out, size, true);
+    if (error) return error;
+    void *to = (void *)out;
+    switch (what) {
+    case INFO_SYSTEM:
+        if (size < sizeof machine) return -EINVAL;
+        memcpy(to, &machine, sizeof machine);
+        return sizeof machine;
+    case INFO_MEMORY: {
+        if (size < sizeof(struct info_memory)) return -EINVAL;
+        uptr user = 0;
+        for (struct process *p = processes; p; p = p->all_next) user += p->space ? p->space->resident : 0;
+        uptr tables = table_pages();
+        struct info_memory memory = {
+            .total = (u64)end_pfn * PAGE_SIZE,
+            .free = (u64)free_pages * PAGE_SIZE,
+            .kernel = (u64)(end_pfn - total_pages) * PAGE_SIZE,
+            .tables = (u64)tables * PAGE_SIZE,
+            .user = (u64)user * PAGE_SIZE,
+        };
+        memcpy(to, &memory, sizeof memory);
+        return sizeof memory;
+    }
+    case INFO_PROCESSES: {
+        struct info_process *list = to;
+        uptr n = 0;
+        for (struct process *p = processes; p && n < size / sizeof *list; p = p->all_next, n++) {
+            u64 running = p == current() ? clock_ns() - p->slice_start : 0;
+            list[n] = (struct info_process){p->pid, p->parent ? p->parent->pid : 0, p->state, p->space ? p->space->resident : 0, p->cpu_ns + running, ""};
+            strcopy(list[n].name, p->name, sizeof list[n].name);
+        }
+        return (int)(n * sizeof *list);
+    }
+    case INFO_LOG:
+        return (int)log_copy(to, size);
+    case INFO_COUNTERS:
+        if (size < sizeof counters) return -EINVAL;
+        memcpy(to, &counters, sizeof counters);
+        return sizeof counters;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int sys_clock(uptr which, uptr out) {
+    int error = user_range(out, sizeof(u64), true);
+    if (error) return error;
+    *(u64 *)out = which ? clock_wall_ns() : clock_ns();
+    return 0;
+}
+
+static int sys_sleep(uptr until) {
+    int error = user_range(until, sizeof(u64), false);
+    if (error) return error;
+    u64 deadline = *(u64 *)until;
+    while (clock_ns() < deadline)
+        if (sleep_on(&deadline, deadline) == -EINTR) return -EINTR;
+    return 0;
+}
+
+static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c, uptr d) {
+    struct file *file;
+    int error;
+    switch (call) {
+    case SYS_exit: process_exit((int)a);
+    case SYS_fork: return (uptr)(long)process_fork(frame);
+    case SYS_exec: return (uptr)(long)sys_exec(frame, a, b);
+    case SYS_wait: {
+        if ((error = a ? user_range(a, sizeof(s32), true) : 0)) return (uptr)(long)error;
+        int status = 0, pid = process_wait(&status);
+        if (a && pid > 0) *(s32 *)a = status;
+        return (uptr)(long)pid;
+    }
+    case SYS_pipe: return (uptr)(long)sys_pipe(a);
+    case SYS_read:
+        if (!(file = file_of(a))) return -(uptr)EBADF;
+        if ((error = user_range(b, c, true))) return (uptr)(long)error;
+        return (uptr)(long)file_read(file, (u8 *)b, c);
+    case SYS_write:
+        if (!(file = file_of(a))) return -(uptr)EBADF;
+        if ((error = user_range(b, c, false))) return (uptr)(long)error;
+        return (uptr)(long)file_write(file, (const u8 *)b, c);
+    case SYS_close:
+        if (!(file = file_of(a))) return -(uptr)EBADF;
+        current()->files[a] = NULL;
+        file_close(file);
+        return 0;
+    case SYS_dup2:
+        if (!(file = file_of(a)) || b >= FILES) return -(uptr)EBADF;
+        if (a == b) return b;
+        if (current()->files[b]) file_close(current()->files[b]);
+        file->refs++;
+        current()->files[b] = file;
+        return b;
+    case SYS_open: return (uptr)(long)sys_open(a);
+    case SYS_map: return sys_map(a);
+    case SYS_unmap: return (uptr)(long)sys_unmap(a);
+    case SYS_pid: return (uptr)current()->pid;
+    case SYS_kill: return (uptr)(long)process_kill((int)a);
+    case SYS_yield: yield(); return 0;
+    case SYS_sleep: return (uptr)(long)sys_sleep(a);
+    case SYS_clock: return (uptr)(long)sys_clock(a, b);
+    case SYS_info: return (uptr)(long)sys_info(a, b, c);
+    case SYS_foreground: process_foreground((int)a); return 0;
+    case SYS_power: platform_power((int)a);
+    case SYS_list: return (uptr)(long)sys_list(a, b, c, d);
+    default: return -(uptr)ENOSYS;
+    }
+}
+
+void system_call(struct trap_frame *frame) {
+    counters.syscalls++;
+#ifdef __x86_64__
+    frame->rax = dispatch(frame, frame->rax, frame->rdi, frame->rsi, frame->rdx, frame->r10);
+#else
+    frame->eax = dispatch(frame, frame->eax, frame->ebx, frame->ecx, frame->edx, frame->esi);
+#endif
+}

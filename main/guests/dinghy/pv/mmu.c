@@ -1,0 +1,214 @@
+// Page tables of a paravirtual domain. Entries hold machine frames. A table that Xen knows (PG_TABLE) is mapped read-only
+// here and changed by hypercalls only; a space's tables are built as ordinary memory and handed to Xen all at once.
+#include "pv.h"
+
+uptr *p2m;
+static pte_t *linear_l1[LINEAR_MAX >> 21]; // the lowest tables of the linear map
+static pte_t *fixmap_l1;
+static struct aspace *in_use = &kernel_space;
+
+#define QUEUE 128
+static struct xen_mmu_update queue[QUEUE];
+static u32 queued;
+
+static u64 machine_address(const void *address) {
+    return (u64)p2m[PFN_OF(address)] << PAGE_SHIFT | ((uptr)address & (PAGE_SIZE - 1));
+}
+
+pte_t mmu_entry(uptr pfn, pte_t flags) {
+    return (pte_t)p2m[pfn] << PAGE_SHIFT | flags;
+}
+
+uptr mmu_pfn(pte_t entry) {
+    return M2P[(entry & PTE_FRAME) >> PAGE_SHIFT];
+}
+
+void mmu_flush(void) {
+    if (!queued) return;
+    u32 done = 0;
+    long error = hypercall4(XEN_mmu_update, (uptr)queue, queued, (uptr)&done, DOMID_SELF);
+    if (error < 0) panic("Xen refused page-table update %u of %u: error %d (%llx = %llx)", done, queued, (int)error, queue[done].ptr, queue[done].value);
+    queued = 0;
+}
+
+static void enqueue(pte_t *entry, pte_t value) {
+    queue[queued++] = (struct xen_mmu_update){machine_address(entry), value};
+    if (queued == QUEUE) mmu_flush();
+}
+
+void mmu_write(pte_t *entry, pte_t value) {
+    if (pages[PFN_OF(entry)].flags & PG_TABLE) enqueue(entry, value);
+    else *entry = value;
+}
+
+static long map_now(uptr va, pte_t value, uptr flush) {
+#ifdef __x86_64__
+    return hypercall3(XEN_update_va_mapping, va, value, flush);
+#else
+    return hypercall4(XEN_update_va_mapping, va, (uptr)value, (uptr)(value >> 32), flush);
+#endif
+}
+
+void mmu_write_current(uptr va, pte_t *entry, pte_t value) {
+    (void)entry;
+    mmu_flush();
+    long error = map_now(va, value, UVMF_INVLPG);
+    if (error) panic("Xen refused to map %p: error %d (%llx)", (void *)va, (int)error, value);
+}
+
+static void extended(struct xen_mmuext *operations, u32 count) {
+    u32 done = 0;
+    long error = hypercall4(XEN_mmuext_op, (uptr)operations, count, (uptr)&done, DOMID_SELF);
+    if (error) panic("Xen refused page-table operation %u: error %d", operations[0].command, (int)error);
+}
+
+void mmu_flush_tlb(void) {
+    mmu_flush();
+    struct xen_mmuext operation = {MMUEXT_TLB_FLUSH_LOCAL, 0, 0};
+    extended(&operation, 1);
+}
+
+// Changes how the linear map maps a frame: queued.
+static void linear_map(uptr pfn, bool writable) {
+    pte_t *entry = &linear_l1[pfn >> 9][pfn & 511];
+    enqueue(entry, mmu_entry(pfn, PTE_P | PTE_A | PTE_D | (writable ? PTE_W : 0)));
+}
+
+void mmu_protect_table(void *table) {
+    linear_map(PFN_OF(table), false);
+    pages[PFN_OF(table)].flags |= PG_TABLE;
+}
+
+int mmu_commit(struct aspace *as) {
+    for (u32 pfn = as->table_list; pfn; pfn = pages[pfn].next) mmu_protect_table(PAGE_OF(pfn));
+    mmu_flush();
+    struct xen_mmuext pin[2] = {
+        {LEVELS == 4 ? MMUEXT_PIN_L4 : MMUEXT_PIN_L3, p2m[PFN_OF(as->root)], 0},
+        {MMUEXT_PIN_L4, p2m[PFN_OF(as->user_root)], 0},
+    };
+    extended(pin, LEVELS == 4 ? 2 : 1);
+    as->live = true;
+    return 0;
+}
+
+void mmu_retire(struct aspace *as) {
+    mmu_flush();
+    struct xen_mmuext unpin[2] = {{MMUEXT_UNPIN, p2m[PFN_OF(as->root)], 0}, {MMUEXT_UNPIN, p2m[PFN_OF(as->user_root)], 0}};
+    extended(unpin, LEVELS == 4 ? 2 : 1);
+    for (u32 pfn = as->table_list; pfn; pfn = pages[pfn].next) {
+        linear_map(pfn, true);
+        pages[pfn].flags &= ~PG_TABLE;
+    }
+    mmu_flush();
+    as->live = false;
+}
+
+void mmu_switch(struct aspace *as) {
+    mmu_flush();
+    in_use = as;
+    bool kernel = as == &kernel_space;
+    struct xen_mmuext load[2] = {
+        {MMUEXT_NEW_BASEPTR, p2m[PFN_OF(as->root)], 0},
+        {MMUEXT_NEW_USER_BASEPTR, kernel ? 0 : p2m[PFN_OF(as->user_root)], 0},
+    };
+    extended(load, LEVELS == 4 ? 2 : 1);
+}
+
+bool mmu_kernel_part(struct aspace *as) {
+#if LEVELS == 4
+    as->root[511] = kernel_space.root[511];
+    as->user_root = aspace_table(as);
+    return as->user_root != NULL;
+#else
+    // Xen puts its own entries into this table, so every space needs one of its own.
+    pte_t *upper = aspace_table(as);
+    if (!upper) return false;
+    const pte_t *kernel = PAGE_OF(mmu_pfn(kernel_space.root[3]));
+    for (u32 i = 0; i < ((0xf5800000U - 0xc0000000U) >> 21); i++) upper[i] = kernel[i];
+    as->root[3] = mmu_entry(PFN_OF(upper), PTE_P);
+    return true;
+#endif
+}
+
+void *mmu_fixmap(u64 address, pte_t flags) {
+    static u32 used;
+    if (used == 512) panic("no fixmap slot left");
+    uptr va = FIXMAP_BASE + used++ * PAGE_SIZE;
+    long error = map_now(va, (address & PTE_FRAME) | flags | PTE_P | PTE_A | PTE_D, UVMF_INVLPG);
+    if (error) panic("Xen refused to map frame %llx: error %d", address >> PAGE_SHIFT, (int)error);
+    return (void *)(va + (uptr)(address & (PAGE_SIZE - 1)));
+}
+
+// ---- at boot: the linear map covers what the domain builder mapped, and must grow to all memory ----
+
+static void boot_update(pte_t *entry, pte_t value) {
+    struct xen_mmu_update update = {machine_address(entry), value};
+    u32 done = 0;
+    long error = hypercall4(XEN_mmu_update, (uptr)&update, 1, (uptr)&done, DOMID_SELF);
+    if (error) xen_power(POWER_CRASH);
+}
+
+static uptr next_free; // frames from here on are unused
+
+// An empty page, no longer writable through the linear map, ready to become a table.
+static pte_t *boot_table(void) {
+    uptr pfn = next_free++;
+    pte_t *table = PAGE_OF(pfn);
+    memset(table, 0, PAGE_SIZE);
+    return table;
+}
+
+static void boot_protect(pte_t *table) {
+    map_now((uptr)table, mmu_entry(PFN_OF(table), PTE_P | PTE_A | PTE_D), UVMF_INVLPG);
+}
+
+#define TABLE_FLAGS (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+
+uptr pv_memory_init(void) {
+    const struct xen_start_info *info = pv_start_info;
+    p2m = (uptr *)info->mfn_list;
+    pte_t *root = (pte_t *)info->pt_base;
+    kernel_space.root = kernel_space.user_root = root;
+    kernel_space.live = true;
+    uptr end = MIN(info->nr_pages, LINEAR_MAX >> PAGE_SHIFT);
+    uptr first_table = PFN_OF(root);
+    next_free = first_table + info->nr_pt_frames;
+
+#if LEVELS == 4
+    pte_t *l3 = PAGE_OF(mmu_pfn(root[511]));
+    pte_t *l2 = PAGE_OF(mmu_pfn(l3[510]));
+#else
+    pte_t *l2 = PAGE_OF(mmu_pfn(root[3]));
+#endif
+    uptr tables_from = next_free;
+    for (uptr pfn = 0; pfn < end; pfn += 512) {
+        u32 slot = (u32)(pfn >> 9);
+        if (l2[slot] & PTE_P) {
+            linear_l1[slot] = PAGE_OF(mmu_pfn(l2[slot]));
+            // The builder's last table may be filled in part only.
+            for (uptr i = 0; i < 512 && pfn + i < end; i++)
+                if (!(linear_l1[slot][i] & PTE_P)) boot_update(&linear_l1[slot][i], mmu_entry(pfn + i, PTE_P | PTE_W | PTE_A | PTE_D));
+            continue;
+        }
+        pte_t *table = boot_table();
+        for (uptr i = 0; i < 512 && pfn + i < end; i++) table[i] = mmu_entry(pfn + i, PTE_P | PTE_W | PTE_A | PTE_D);
+        boot_protect(table);
+        boot_update(&l2[slot], mmu_entry(PFN_OF(table), TABLE_FLAGS));
+        linear_l1[slot] = table;
+    }
+    fixmap_l1 = boot_table();
+    boot_protect(fixmap_l1);
+#if LEVELS == 4
+    pte_t *fixmap_l2 = boot_table();
+    fixmap_l2[0] = mmu_entry(PFN_OF(fixmap_l1), TABLE_FLAGS);
+    boot_protect(fixmap_l2);
+    boot_update(&l3[511], mmu_entry(PFN_OF(fixmap_l2), TABLE_FLAGS));
+#else
+    boot_update(&l2[(FIXMAP_BASE - KERNEL_BASE) >> 21], mmu_entry(PFN_OF(fixmap_l1), TABLE_FLAGS));
+#endif
+    uptr tables_to = next_free;
+    uptr first = pages_init(next_free, end);
+    for (uptr pfn = first_table; pfn < first_table + info->nr_pt_frames; pfn++) pages[pfn].flags |= PG_TABLE;
+    for (uptr pfn = tables_from; pfn < tables_to; pfn++) pages[pfn].flags |= PG_TABLE;
+    return first;
+}

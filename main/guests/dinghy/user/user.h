@@ -1,0 +1,48 @@
+// The C library of user programs, as small as they need it.
+#pragma once
+#include "abi.h"
+
+uptr system_call(uptr number, uptr a, uptr b, uptr c, uptr d);
+noreturn void exit(int status);
+int fork(void);
+int exec(const char *path, char *const arguments[]);
+int wait(int *status);
+int pipe(int ends[2]);
+int read(int file, void *to, uptr bytes);
+int write(int file, const void *from, uptr bytes);
+int close(int file);
+int dup2(int from, int to);
+int open(const char *path);
+/// Fresh zeroed memory, or NULL.
+void *map(uptr bytes);
+int unmap(void *start);
+int getpid(void);
+int kill(int pid);
+void yield(void);
+int sleep_until(u64 ns);
+u64 clock_ns(void);
+u64 clock_wall_ns(void);
+int info(int what, void *to, uptr size);
+void foreground(int pid);
+int power(int how);
+
+/// Buffered; flush() or exit() writes what waits.
+void print(const char *form, ...);
+void flush(void);
+/// Writes an error sentence to the console: "name: text".
+void complain(const char *form, ...);
+const char *error_text(int error);
+/// The whole file in fresh memory, or a negative error. Free it with unmap().
+int read_file(const char *path, u8 **to);
+
+struct command { const char *name; int (*run)(int count, char **arguments); const char *help; };
+extern const struct command commands[];
+extern const u32 command_count;
+
+/// The optional n-th argument as a number.
+u64 argument(int count, char **arguments, int n, u64 otherwise);
+
+/// First words of every result line: the workload and the machine on which it ran.
+void result_begin(const char *workload);
+/// value per second, in whole units.
+u64 per_second(u64 value, u64 ns);

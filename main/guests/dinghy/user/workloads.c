@@ -1,0 +1,178 @@
+// Workloads that compare machines. Each prints one line: `result NAME machine=MODE-BITS vcpus=N key=value ...`, in guest time.
+#include "user.h"
+
+#define MS 1000000ULL
+
+static u32 mix(u32 x) { // xorshift32
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return x;
+}
+
+int command_burn(int count, char **arguments) {
+    u64 wanted = argument(count, arguments, 1, 1000) * MS, start = clock_ns(), now;
+    u64 rounds = 0;
+    u32 x = 2463534242;
+    do {
+        for (u32 i = 0; i < 20000; i++) x = mix(x);
+        rounds += 20000;
+        now = clock_ns();
+    } while (now - start < wanted);
+    result_begin("burn");
+    print(" rounds=%llu ns=%llu per_second=%llu check=%08x\n", rounds, now - start, per_second(rounds, now - start), x);
+    return 0;
+}
+
+int command_calls(int count, char **arguments) {
+    u64 n = argument(count, arguments, 1, 20000), start = clock_ns();
+    for (u64 i = 0; i < n; i++) getpid();
+    u64 ns = clock_ns() - start;
+    result_begin("calls");
+    print(" n=%llu ns=%llu per_second=%llu ns_each=%llu\n", n, ns, per_second(n, ns), n ? ns / n : 0);
+    return 0;
+}
+
+int command_forks(int count, char **arguments) {
+    u64 n = argument(count, arguments, 1, 200), start = clock_ns(), done = 0;
+    for (; done < n; done++) {
+        int pid = fork();
+        if (pid == 0) {
+            char *words[] = {"true", NULL};
+            exec("/bin/true", words);
+            exit(126);
+        }
+        int status = 0;
+        if (pid < 0 || wait(&status) != pid || status) {
+            complain("forks: process %llu failed: %s", done + 1, pid < 0 ? error_text(pid) : "wrong status");
+            return 1;
+        }
+    }
+    u64 ns = clock_ns() - start;
+    result_begin("forks");
+    print(" n=%llu ns=%llu per_second=%llu ns_each=%llu\n", n, ns, per_second(n, ns), n ? ns / n : 0);
+    return 0;
+}
+
+int command_switch(int count, char **arguments) {
+    u64 n = argument(count, arguments, 1, 5000);
+    int there[2], back[2];
+    if (pipe(there) < 0 || pipe(back) < 0) {
+        complain("switch: out of memory");
+        return 1;
+    }
+    int child = fork();
+    char token = 'x';
+    if (child == 0) {
+        close(there[1]);
+        close(back[0]);
+        while (read(there[0], &token, 1) == 1) write(back[1], &token, 1);
+        exit(0);
+    }
+    if (child < 0) {
+        complain("switch: %s", error_text(child));
+        return 1;
+    }
+    close(there[0]);
+    close(back[1]);
+    u64 start = clock_ns();
+    for (u64 i = 0; i < n; i++)
+        if (write(there[1], &token, 1) != 1 || read(back[0], &token, 1) != 1) {
+            complain("switch: the other process is gone");
+            return 1;
+        }
+    u64 ns = clock_ns() - start;
+    close(there[1]);
+    wait(NULL);
+    result_begin("switch");
+    print(" round_trips=%llu ns=%llu switches_per_second=%llu ns_each=%llu\n", n, ns, per_second(2 * n, ns), n ? ns / (2 * n) : 0);
+    return 0;
+}
+
+int command_faults(int count, char **arguments) {
+    u64 n = argument(count, arguments, 1, 1024), left = n, ns = 0;
+    while (left) { // in pieces, so that any number fits in any memory
+        u64 piece = MIN(left, 256);
+        volatile u8 *memory = map(piece * PAGE_SIZE);
+        if (!memory) {
+            complain("faults: out of memory");
+            return 1;
+        }
+        u64 start = clock_ns();
+        for (u64 i = 0; i < piece; i++) memory[i * PAGE_SIZE] = 1;
+        ns += clock_ns() - start;
+        unmap((void *)memory);
+        left -= piece;
+    }
+    result_begin("faults");
+    print(" n=%llu ns=%llu per_second=%llu ns_each=%llu\n", n, ns, per_second(n, ns), n ? ns / n : 0);
+    return 0;
+}
+
+// Writes `rate` pages a second, round and round over the working set, in steps of 5 ms.
+int command_dirty(int count, char **arguments) {
+    u64 rate = argument(count, arguments, 1, 2000), mib = argument(count, arguments, 2, 4), wanted = argument(count, arguments, 3, 5000) * MS;
+    u64 set = mib * 256, written = 0, late = 0;
+    u64 *memory = set ? map(set * PAGE_SIZE) : NULL;
+    if (!memory) {
+        complain("dirty: a working set of %llu MiB does not fit", mib);
+        return 1;
+    }
+    for (u64 i = 0; i < set; i++) memory[i * 512] = i;
+    u64 start = clock_ns(), now = start;
+    for (u64 step = 1; now - start < wanted; step++) {
+        u64 due = rate * (step * 5) / 1000;
+        for (; written < due; written++) memory[(written % set) * 512] += written;
+        u64 next = start + step * 5 * MS;
+        now = clock_ns();
+        if (now > next + MS) late++;
+        else if (sleep_until(next) < 0) break;
+        now = clock_ns();
+    }
+    u64 check = 0;
+    for (u64 i = 0; i < set; i++) check = check * 31 + memory[i * 512];
+    result_begin("dirty");
+    print(" pages=%llu set_pages=%llu ns=%llu per_second=%llu late_steps=%llu check=%llx\n", written, set, now - start, per_second(written, now - start), late, check);
+    return 0;
+}
+
+// A game server's shape: at each tick it updates a small world; what counts is how late a tick comes.
+int command_game(int count, char **arguments) {
+    enum { WORLD = 64 * 1024 };
+    u64 wanted = argument(count, arguments, 1, 5000) * MS, period = 1000000000ULL / 60;
+    u32 *world = map(WORLD * sizeof *world);
+    if (!world) {
+        complain("game: out of memory");
+        return 1;
+    }
+    u64 ticks = 0, worst = 0, total = 0, start = clock_ns();
+    u32 x = 88172645;
+    for (; ticks * period < wanted; ticks++) {
+        u64 due = start + (ticks + 1) * period;
+        if (sleep_until(due) < 0) break;
+        u64 late = clock_ns() - due;
+        total += late;
+        worst = MAX(worst, late);
+        for (u32 i = 0; i < 2000; i++) {
+            x = mix(x);
+            world[x % WORLD] += x;
+        }
+    }
+    u64 ns = clock_ns() - start;
+    result_begin("game");
+    print(" ticks=%llu ns=%llu late_mean_ns=%llu late_max_ns=%llu check=%08x\n", ticks, ns, ticks ? total / ticks : 0, worst, x);
+    return 0;
+}
+
+int command_hog(int count, char **arguments) {
+    u64 limit = argument(count, arguments, 1, 1024), taken = 0;
+    while (taken < limit) {
+        volatile u8 *memory = map(MIB);
+        if (!memory) break;
+        for (u32 i = 0; i < 256; i++) memory[i * PAGE_SIZE] = 1;
+        taken++;
+    }
+    result_begin("hog");
+    print(" mib=%llu\n", taken);
+    return 0;
+}

@@ -1,0 +1,56 @@
+// Time on Xen: the clock is vcpu_time_info (a TSC reading with scale), the timer vcpu_op's single-shot timer.
+#include "xen.h"
+
+/// (value << shift) * mul / 2^32, as Xen's and KVM's clocks define it.
+u64 clock_scale(u64 value, u32 mul, s8 shift) {
+    if (shift < 0) value >>= -shift;
+    else value <<= shift;
+    return ((value >> 32) * mul) + (((value & 0xffffffff) * mul) >> 32);
+}
+
+u64 xen_clock_ns(void) {
+    const volatile struct xen_time_info *time = &shared_info->vcpu[0].time;
+    for (;;) {
+        u32 version = time->version;
+        barrier();
+        u64 ns = time->system_time + clock_scale(rdtsc() - time->tsc_timestamp, time->mul, time->shift);
+        barrier();
+        if (!(version & 1) && version == time->version) return ns;
+    }
+}
+
+u64 xen_wall_ns(void) {
+    const volatile struct xen_shared_info *info = shared_info;
+    for (;;) {
+        u32 version = info->wc_version;
+        barrier();
+        u64 boot = (info->wc_sec | (u64)info->wc_sec_hi << 32) * 1000000000ULL + info->wc_nsec;
+        barrier();
+        if (!(version & 1) && version == info->wc_version) return boot + xen_clock_ns();
+    }
+}
+
+static void timer_event(u32 port) {
+    (void)port;
+    timer_tick();
+}
+
+void xen_timer_arm(u64 deadline) {
+    if (!deadline) {
+        hypercall3(XEN_vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0);
+        return;
+    }
+    struct xen_singleshot timer = {deadline, 0}; // a deadline that has passed fires at once
+    hypercall3(XEN_vcpu_op, VCPUOP_set_singleshot_timer, 0, (uptr)&timer);
+}
+
+void xen_time_init(void) {
+    event_bind_virq(VIRQ_TIMER, timer_event);
+    hypercall3(XEN_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
+    const struct xen_time_info *time = &shared_info->vcpu[0].time;
+    // Hz = (10^9 << 32) / mul >> shift
+    if (time->mul) {
+        u64 khz = (1000000ULL << 32) / time->mul;
+        machine.tsc_khz = (u32)(time->shift < 0 ? khz << -time->shift : khz >> time->shift);
+    }
+}

@@ -1,0 +1,45 @@
+// Event channels, two-level form: one handler per port, called with events masked.
+#include "xen.h"
+
+struct xen_shared_info *shared_info;
+static event_handler *handlers[sizeof(uptr) * 8 * sizeof(uptr) * 8];
+
+void event_handle(u32 port, event_handler *handler) {
+    handlers[port] = handler;
+    // A port that became pending while masked is noticed here: unmasking alone raises no upcall.
+    __atomic_and_fetch(&shared_info->mask[port / BITS], ~(1UL << port % BITS), __ATOMIC_SEQ_CST);
+    if (shared_info->pending[port / BITS] & 1UL << port % BITS) {
+        __atomic_or_fetch(&shared_info->vcpu[0].pending_select, 1UL << port / BITS, __ATOMIC_SEQ_CST);
+        shared_info->vcpu[0].upcall_pending = 1;
+    }
+}
+
+u32 event_bind_virq(u32 virq, event_handler *handler) {
+    struct xen_bind_virq bind = {virq, 0, 0};
+    long error = hypercall2(XEN_event_channel_op, EVTCHNOP_bind_virq, (uptr)&bind);
+    if (error) panic("virtual interrupt %u cannot be bound: error %d", virq, (int)error);
+    event_handle(bind.port, handler);
+    return bind.port;
+}
+
+void event_send(u32 port) {
+    hypercall2(XEN_event_channel_op, EVTCHNOP_send, (uptr)&port);
+}
+
+void events_dispatch(void) {
+    struct xen_vcpu_info *vcpu = &shared_info->vcpu[0];
+    while (__atomic_exchange_n(&vcpu->upcall_pending, 0, __ATOMIC_SEQ_CST)) {
+        uptr words = __atomic_exchange_n(&vcpu->pending_select, 0, __ATOMIC_SEQ_CST);
+        while (words) {
+            u32 word = (u32)__builtin_ctzl(words);
+            words &= words - 1;
+            uptr bits = shared_info->pending[word] & ~shared_info->mask[word];
+            while (bits) {
+                u32 bit = (u32)__builtin_ctzl(bits), port = word * BITS + bit;
+                bits &= bits - 1;
+                __atomic_and_fetch(&shared_info->pending[word], ~(1UL << bit), __ATOMIC_SEQ_CST);
+                if (handlers[port]) handlers[port](port);
+            }
+        }
+    }
+}
