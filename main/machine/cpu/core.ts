@@ -1,0 +1,288 @@
+// The CPU core of a host: runs one vCPU at a time, for an exact number of instructions, in the manner of KVM_RUN.
+// Invariant: an instruction counts exactly once when it retires (a long string operation once for each of its steps); with the same state
+// and inputs the same instructions run, however the budget was cut.
+
+import { EMPTY_BUS, type Bus } from './bus.ts';
+import { readEflags, writeEflags } from './flag-functions.ts';
+import type { HostMemory } from './host-memory.ts';
+import { decodeTables, interpreterImage } from './interpreter.ts';
+import { tableBase } from './decode-tables.ts';
+import { writePrefixTables } from './decoder.ts';
+import { F, MAX_VCPUS, RunExit, STATE, STATE_BYTES, VCPU_AREA, VCPU_STATE_BYTES } from './layout.ts';
+import { DEFAULT_CPUID, ExitCode, Delivery, createSystem, type System } from './system/index.ts';
+import type { CpuidPolicy } from './system/index.ts';
+import { Tlb } from './tlb.ts';
+import { Vcpu } from './vcpu.ts';
+
+const EFLAGS_TF = 0x100;
+const EFLAGS_IF = 0x200;
+
+/** Why run() returned. `code` is an ExitCode; info0..3 as documented there. The object is reused by the next run. */
+export interface Exit {
+  code: number;
+  info0: number;
+  info1: number;
+  info2: number;
+  info3: number;
+  /** Instructions retired in this run. */
+  retired: number;
+}
+
+export class CpuCore {
+  readonly mem: HostMemory;
+  readonly tlb: Tlb;
+  readonly system: System;
+  bus: Bus;
+  readonly vcpus: Vcpu[] = [];
+  /** Second-level translation for vCPUs with F.nested != 0: (guest page, write) -> frame or -1. */
+  nested: (gpaPage: number, write: boolean) => number = () => -1;
+  cpuidPolicy: ((vcpu: Vcpu) => CpuidPolicy) | null = null;
+  #current: Vcpu | null = null;
+  #run: Partial<Record<32 | 64, () => number>> = {};
+  /** Instructions retired on this core before the current entry into generated code. */
+  #retired = 0;
+  /** Fuel given to generated code at the current entry. */
+  #entryFuel = 0;
+  /** Fuel taken away during it to make it return early. */
+  #withheld = 0;
+  readonly #exit: Exit = { code: 0, info0: 0, info1: 0, info2: 0, info3: 0, retired: 0 };
+
+  constructor(mem: HostMemory, bus: Bus = EMPTY_BUS) {
+    this.mem = mem;
+    this.bus = bus;
+    const self = this;
+    const busProxy: Bus = {
+      ioRead: (p, s) => self.bus.ioRead(p, s),
+      ioWrite: (p, s, v) => self.bus.ioWrite(p, s, v),
+      mmioRead: (a, s) => self.bus.mmioRead(a, s),
+      mmioWrite: (a, s, v) => self.bus.mmioWrite(a, s, v),
+      readMsr: (i, m) => self.bus.readMsr(i, m),
+      writeMsr: (i, m, lo, hi) => self.bus.writeMsr(i, m, lo, hi),
+      interruptPending: (i) => self.bus.interruptPending(i),
+      acknowledgeInterrupt: (i) => self.bus.acknowledgeInterrupt(i),
+    };
+    this.tlb = new Tlb(mem, busProxy);
+    this.system = createSystem({
+      mem,
+      bus: busProxy,
+      readEflags: () => readEflags(mem.i32, mem.u64),
+      writeEflags: (v, mask) => writeEflags(mem.i32, mem.u64, v, mask),
+      flushTlb: (all) => this.tlb.flush(all),
+      invlpg: (lo, hi) => this.tlb.invlpg(lo, hi),
+      retiredNow: () => this.retiredNow(),
+      nested: (page, write) => this.nested(page, write),
+      interruptsEnabled: () => {
+        if (this.bus.interruptPending(this.#current!.index)) this.#withhold(this.#field(F.shadow));
+      },
+      cpuidPolicy: () => this.cpuidPolicy?.(this.#current!) ?? DEFAULT_CPUID,
+    });
+    this.tlb.attach(this.system);
+    const tables = decodeTables();
+    for (const mode of [32, 64] as const) mem.u8.set(tables.image[mode], tableBase(mode));
+    writePrefixTables(mem.u8);
+  }
+
+  #field(offset: number): number {
+    return this.mem.i32[(STATE + offset) >> 2]!;
+  }
+  #setField(offset: number, v: number): void {
+    this.mem.i32[(STATE + offset) >> 2] = v;
+  }
+
+  /** A new vCPU in power-on state. */
+  createVcpu(): Vcpu {
+    const free = Array.from({ length: MAX_VCPUS }, (_, n) => n).find((n) => !this.vcpus.some((v) => v.index === n));
+    if (free === undefined) throw new RangeError(`A host has at most ${MAX_VCPUS} vCPUs.`);
+    const v = new Vcpu(this.mem, free);
+    v.onChanged = () => {
+      if (v.base === STATE) this.system.recomputeMode();
+    };
+    this.vcpus.push(v);
+    v.reset();
+    return v;
+  }
+  /** Frees a vCPU's place. It must not be used afterwards. */
+  destroyVcpu(v: Vcpu): void {
+    if (this.#current === v) {
+      this.tlb.flush(true);
+      this.#current = null;
+    }
+    this.vcpus.splice(this.vcpus.indexOf(v), 1);
+  }
+
+  /** Makes a vCPU the one whose state is at STATE. */
+  select(v: Vcpu): void {
+    if (this.#current === v) return;
+    const u8 = this.mem.u8;
+    if (this.#current) {
+      const home = VCPU_AREA + this.#current.index * VCPU_STATE_BYTES;
+      u8.copyWithin(home, STATE, STATE + STATE_BYTES);
+      this.#current.base = home;
+    }
+    u8.copyWithin(STATE, v.base, v.base + STATE_BYTES);
+    v.base = STATE;
+    this.#current = v;
+    this.tlb.flush(true);
+    this.system.recomputeMode();
+  }
+
+  /** Instructions retired on this core so far; exact also inside callbacks from generated code. */
+  retiredNow(): number {
+    return this.#retired + this.#entryFuel - this.#withheld - this.#field(F.fuel);
+  }
+
+  /** Makes the running vCPU return to run() before its next instruction (for interrupts raised by device accesses). */
+  requestExit(): void {
+    this.#withhold(0);
+  }
+  #withhold(keep: number): void {
+    const fuel = this.#field(F.fuel);
+    if (fuel <= keep) return;
+    this.#withheld += fuel - keep;
+    this.#setField(F.fuel, keep);
+  }
+
+  #enter(mode: 32 | 64): number {
+    let run = this.#run[mode];
+    if (!run) {
+      const image = interpreterImage(mode);
+      const t = this.tlb;
+      const env: Record<string, WebAssembly.ImportValue> = {
+        memory: this.mem.memory,
+        slow_read: (op: number, lo: number, hi: number, info: number) => t.slowRead(op, lo, hi, info),
+        slow_write: (op: number, lo: number, hi: number, info: number) => t.slowWrite(op, lo, hi, info),
+        slow_modify: (op: number, lo: number, hi: number, info: number) => t.slowModify(op, lo, hi, info),
+        flush_bounce: () => t.flushBounce(),
+        fetch_fill: (lo: number, hi: number) => t.fetchFill(lo, hi),
+        new_code_page: (frame: number) => this.mem.code.newPage(frame),
+        arena_full: (frame: number) => this.mem.code.full(frame),
+        fetch_cross: (op: number) => t.fetchCross(op),
+      };
+      for (const name of image.routines) {
+        const routine = (this.system.routines as Record<string, (op: number) => number>)[name];
+        if (!routine) throw new TypeError(`The instruction table names a system routine ${name} that does not exist.`);
+        env[`sys_${name}`] = MAY_SET_TF.has(name)
+          ? (op: number) => {
+              const next = routine(op);
+              if (this.#field(F.eflags) & EFLAGS_TF) this.#withhold(0);
+              return next;
+            }
+          : routine;
+      }
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(image.bytes), { env });
+      this.#run[mode] = run = instance.exports.run as () => number;
+    }
+    return run();
+  }
+
+  /**
+   * Runs a vCPU for at most `budget` instructions; fewer when it exits. Pending injections and interrupts are delivered first.
+   */
+  run(v: Vcpu, budget: number): Exit {
+    this.select(v);
+    const start = this.#retired;
+    const end = start + budget;
+    const exit = this.#exit;
+    const leave = (code: number, fromState: boolean): Exit => {
+      exit.code = code;
+      if (fromState) {
+        exit.info0 = this.#field(F.exitInfo0) >>> 0;
+        exit.info1 = this.#field(F.exitInfo1) >>> 0;
+        exit.info2 = this.#field(F.exitInfo2) >>> 0;
+        exit.info3 = this.#field(F.exitInfo3) >>> 0;
+      }
+      exit.retired = this.#retired - start;
+      return exit;
+    };
+    const deliver = (vector: number, error: number | null, kind: 'fault' | 'trap' | 'external' | 'software' | 'nmi', length: number): Exit | null => {
+      const result = this.system.deliver(vector, error !== null, error ?? 0, kind, length);
+      if (result === Delivery.Done) return null;
+      if (result === Delivery.Shutdown) return leave(ExitCode.Shutdown, true);
+      return leave(this.#field(F.exit), true);
+    };
+    for (;;) {
+      if (v.injection) {
+        const e = v.injection;
+        v.injection = null;
+        this.#setField(F.halted, 0);
+        const out = deliver(e.vector, e.error, e.kind, e.length);
+        if (out) return out;
+      }
+      const shadow = this.#field(F.shadow);
+      const interruptible = shadow === 0 && (this.#field(F.eflags) & EFLAGS_IF) !== 0;
+      if (interruptible && this.bus.interruptPending(v.index)) {
+        const vector = this.bus.acknowledgeInterrupt(v.index);
+        if (vector >= 0) {
+          this.#setField(F.halted, 0);
+          const out = deliver(vector, null, 'external', 0);
+          if (out) return out;
+          continue;
+        }
+      }
+      if (this.#field(F.halted) !== 0) return leave(ExitCode.Halt, false);
+      const left = end - this.#retired;
+      if (left <= 0) return leave(ExitCode.Budget, false);
+      const step = (this.#field(F.eflags) & EFLAGS_TF) !== 0;
+      const fuel = shadow !== 0 || step ? 1 : Math.min(left, 0x3fff_ffff);
+      this.#entryFuel = fuel;
+      this.#withheld = 0;
+      this.#setField(F.fuel, fuel);
+      const reason = this.#enter((this.#field(F.mode) & 2) !== 0 ? 64 : 32);
+      const done = fuel - this.#withheld - this.#field(F.fuel);
+      this.#retired += done;
+      this.#entryFuel = this.#withheld = 0;
+      this.#setField(F.fuel, 0);
+      if (shadow !== 0 && done > 0 && this.#field(F.shadow) === shadow) this.#setField(F.shadow, 0);
+      switch (reason) {
+        case RunExit.Budget:
+        case RunExit.Mode:
+          if (step && done > 0) {
+            this.mem.u32[(STATE + F.dr + 48) >> 2]! |= 0x4000; // DR6.BS
+            const out = this.#exception(v, 1, null, 'trap', deliver, leave);
+            if (out) return out;
+          }
+          break;
+        case RunExit.Fault: {
+          const vector = this.#field(F.faultVector);
+          const error = this.#field(F.faultHasError) ? this.#field(F.faultError) : null;
+          this.#setField(F.faultVector, -1);
+          const out = this.#exception(v, vector, error, 'fault', deliver, leave);
+          if (out) return out;
+          break;
+        }
+        case RunExit.Intercept: {
+          const code = this.#field(F.exit);
+          if (code === ExitCode.Halt && this.#field(F.exitInfo0) === 0) break; // see what wakes it
+          return leave(code, true);
+        }
+        default:
+          throw new Error(`Generated code returned ${reason}.`);
+      }
+    }
+  }
+
+  #exception(
+    v: Vcpu,
+    vector: number,
+    error: number | null,
+    kind: 'fault' | 'trap',
+    deliver: (vector: number, error: number | null, kind: 'fault' | 'trap', length: number) => Exit | null,
+    leave: (code: number, fromState: boolean) => Exit,
+  ): Exit | null {
+    void v;
+    if ((this.#field(F.interceptExceptions) >>> vector) & 1) {
+      this.#setField(F.exitInfo0, vector);
+      this.#setField(F.exitInfo1, error ?? 0);
+      this.#setField(F.exitInfo2, error === null ? 0 : 1);
+      this.#setField(F.exitInfo3, 0);
+      return leave(ExitCode.Exception, true);
+    }
+    return deliver(vector, error, kind, 0);
+  }
+
+  /** Machine address of a linear address as the selected vCPU sees it (A/D bits are set as by hardware), or -1; then walk.errorCode says why. */
+  translate(lo: number, hi: number, access: number, user: boolean): number {
+    return this.system.pageWalk(lo, hi, access, user) ? this.system.walk.frame * 4096 + (lo & 0xfff) : -1;
+  }
+}
+const MAY_SET_TF = new Set(['popf', 'iret', 'sysret', 'sysexit']);

@@ -1,0 +1,309 @@
+// Translation look-aside buffers and the slow paths of guest memory access: page walks, page-crossing and device accesses.
+// Invariant: a TLB entry lets generated code do only what the page tables, the segment limits (F.flatLimit) and PAGE_FLAGS allow right now:
+// no writes to frames that are write-slow, no access to device frames, no writes before the D bit is set.
+
+import type { Bus } from './bus.ts';
+import { CROSS_CODE } from './code-cache.ts';
+import type { HostMemory } from './host-memory.ts';
+import {
+  F,
+  OP,
+  PAGE_FLAGS,
+  PAGE_WRITE_SLOW,
+  PageFlag,
+  RAM_BASE,
+  SCRATCH,
+  SLOT_PAGE_BASE,
+  STATE,
+  Seg,
+  TLB_ADDEND,
+  TLB_BYTES,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_FLAGS,
+  TLB_INVALID,
+  TLB_SUPERVISOR,
+  TLB_TAG_EXEC,
+  TLB_TAG_READ,
+  TLB_TAG_WRITE,
+} from './layout.ts';
+import { Access, type System } from './system/index.ts';
+
+const STACK_ACCESS = 256;
+const PAGE_MASK = ~0xfff;
+
+export class Tlb {
+  readonly #mem: HostMemory;
+  readonly #bus: Bus;
+  readonly #i32: Int32Array;
+  readonly #u32: Uint32Array;
+  readonly #u8: Uint8Array;
+  #system: System | null = null;
+  /** Addresses of entries filled since the last flush: non-global and global ones. */
+  #filled = new Int32Array(4 * TLB_ENTRIES);
+  #filledCount = 0;
+  #globals = new Int32Array(4 * TLB_ENTRIES);
+  #globalCount = 0;
+  /** The part of a bounced write that goes to each machine address. */
+  #bounceFirst = 0;
+  #bounceSecond = 0;
+  #bounceSplit = 0;
+  /** For the statistics. */
+  walks = 0;
+  flushes = 0;
+  /** Told when a write to a WriteIntercept frame is attempted; true = it was dealt with (dropped). */
+  onProtectedWrite: ((maddr: number, bytes: Uint8Array) => void) | null = null;
+
+  constructor(mem: HostMemory, bus: Bus) {
+    this.#mem = mem;
+    this.#bus = bus;
+    this.#i32 = mem.i32;
+    this.#u32 = mem.u32;
+    this.#u8 = mem.u8;
+  }
+  attach(system: System): void {
+    this.#system = system;
+  }
+
+  // ---- flushing
+
+  #clear(entry: number): void {
+    const at = entry >> 2;
+    this.#i32[at] = this.#i32[at + 2] = this.#i32[at + 4] = TLB_INVALID;
+  }
+  /** Empties both TLBs; entries of global pages stay unless `all`. */
+  flush(all: boolean): void {
+    this.flushes++;
+    for (let n = 0; n < this.#filledCount; n++) this.#clear(this.#filled[n]!);
+    this.#filledCount = 0;
+    if (!all) return;
+    for (let n = 0; n < this.#globalCount; n++) this.#clear(this.#globals[n]!);
+    this.#globalCount = 0;
+  }
+  /** Forgets one linear page (4 KiB part), global or not. */
+  invlpg(lo: number, hi: number): void {
+    void hi;
+    const offset = ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    this.#clear(TLB_SUPERVISOR + offset);
+    this.#clear(TLB_SUPERVISOR + TLB_BYTES + offset);
+  }
+  /** Takes write permission for every frame away, so that the next write of each passes the slow path (dirty logging starts). */
+  dropAllWritable(): void {
+    for (const [list, count] of [
+      [this.#filled, this.#filledCount],
+      [this.#globals, this.#globalCount],
+    ] as const)
+      for (let n = 0; n < count; n++) this.#i32[(list[n]! + TLB_TAG_WRITE) >> 2] = TLB_INVALID;
+  }
+
+  // ---- filling
+
+  #long(): boolean {
+    return (this.#i32[(STATE + F.mode) >> 2]! & 2) !== 0;
+  }
+  #user(): boolean {
+    return this.#i32[(STATE + F.cpl) >> 2] === 3;
+  }
+
+  /** Walks and fills the entry for a linear address; returns the machine address, or -1 with the fault pending in F. */
+  #translate(lo: number, hi: number, access: number): number {
+    const system = this.#system!;
+    const user = this.#user();
+    this.walks++;
+    if (system.pageWalk(lo, hi, access, user) === 0) {
+      system.guard(() => {
+        system.access.raiseWalk(lo, hi, access);
+      });
+      return -1;
+    }
+    const walk = system.walk;
+    const frame = walk.frame;
+    const maddr = frame * 4096 + (lo & 0xfff);
+    if (maddr >= this.#mem.ramBytes) return maddr;
+    const flags = this.#u8[PAGE_FLAGS + frame]!;
+    if (flags & PageFlag.Device) return maddr;
+    if (!this.#long() && (lo | 0xfff) >>> 0 > this.#u32[(STATE + F.flatLimit) >> 2]! && access !== Access.Exec) return maddr;
+    const page = lo & PAGE_MASK;
+    const entry = (user ? TLB_SUPERVISOR + TLB_BYTES : TLB_SUPERVISOR) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const at = entry >> 2;
+    const i32 = this.#i32;
+    const beyond = !this.#long() && (lo | 0xfff) >>> 0 > this.#u32[(STATE + F.flatLimit) >> 2]!;
+    const tag = (field: number, on: boolean): void => {
+      i32[at + (field >> 2)] = on ? page : TLB_INVALID;
+      i32[at + (field >> 2) + 1] = on ? hi : 0;
+    };
+    tag(TLB_TAG_READ, !beyond);
+    tag(TLB_TAG_WRITE, !beyond && walk.writeOk && walk.dirty && (flags & PAGE_WRITE_SLOW) === 0);
+    tag(TLB_TAG_EXEC, walk.executable);
+    i32[at + (TLB_ADDEND >> 2)] = (RAM_BASE + frame * 4096 - page) | 0;
+    i32[at + (TLB_FLAGS >> 2)] = walk.global ? 1 : 0;
+    if (walk.global) {
+      if (this.#globalCount === this.#globals.length) this.flush(true);
+      this.#globals[this.#globalCount++] = entry;
+    } else {
+      if (this.#filledCount === this.#filled.length) this.flush(false);
+      this.#filled[this.#filledCount++] = entry;
+    }
+    return maddr;
+  }
+
+  #fault(vector: number): 0 {
+    this.#i32[(STATE + F.faultVector) >> 2] = vector;
+    this.#i32[(STATE + F.faultHasError) >> 2] = 1;
+    this.#i32[(STATE + F.faultError) >> 2] = 0;
+    return 0;
+  }
+  /** False (with #GP or #SS pending) if the access is not canonical or, beyond F.flatLimit, not within its segment. */
+  #addressOk(op: number, lo: number, hi: number, info: number): boolean {
+    const bytes = info & 255;
+    if (this.#long()) {
+      const last = (lo >>> 0) + bytes - 1;
+      const lastHi = last > 0xffff_ffff ? hi + 1 : hi;
+      if (hi === (lo, ((hi << 16) >> 16)) && (lastHi | 0) === (lastHi << 16) >> 16) {
+        return true;
+      }
+      // a non-canonical address: #SS(0) for stack references, else #GP(0)
+      const stack = (info & STACK_ACCESS) !== 0 || (op !== 0 && this.#u8[op + OP.seg] === Seg.SS);
+      this.#fault(stack ? 12 : 13);
+      return false;
+    }
+    const limit = this.#u32[(STATE + F.flatLimit) >> 2]!;
+    if ((lo >>> 0) + bytes - 1 <= limit) return true;
+    const segment = (info & STACK_ACCESS) !== 0 ? Seg.SS : this.#u8[op + OP.seg]!;
+    const general = this.#u32[(STATE + F.segBase + segment * 8) >> 2] !== 0;
+    // general forms have checked their segment already
+    if (general || (this.#i32[(STATE + F.mode) >> 2]! & 8) === 0) return true;
+    const segLimit = this.#u32[(STATE + F.segLimit + segment * 4) >> 2]!;
+    if (segLimit === 0xffff_ffff || (lo >>> 0) + bytes - 1 <= segLimit) return true;
+    this.#fault(segment === Seg.SS ? 12 : 13);
+    return false;
+  }
+
+  #isDevice(maddr: number): boolean {
+    return maddr >= this.#mem.ramBytes || (this.#u8[PAGE_FLAGS + Math.floor(maddr / 4096)]! & PageFlag.Device) !== 0;
+  }
+
+  #readInto(at: number, maddr: number, n: number): void {
+    if (!this.#isDevice(maddr)) {
+      for (let i = 0; i < n; i++) this.#u8[at + i] = this.#u8[RAM_BASE + maddr + i]!;
+      return;
+    }
+    let i = 0;
+    while (i < n) {
+      const size = n - i >= 4 ? 4 : n - i >= 2 ? 2 : 1;
+      const v = this.#bus.mmioRead(maddr + i, size);
+      for (let k = 0; k < size; k++) this.#u8[at + i + k] = v >>> (8 * k);
+      i += size;
+    }
+  }
+  #writeFrom(at: number, maddr: number, n: number): void {
+    if (!this.#isDevice(maddr)) {
+      this.#mem.noteWrite(maddr, n);
+      for (let i = 0; i < n; i++) this.#u8[RAM_BASE + maddr + i] = this.#u8[at + i]!;
+      return;
+    }
+    let i = 0;
+    while (i < n) {
+      const size = n - i >= 4 ? 4 : n - i >= 2 ? 2 : 1;
+      let v = 0;
+      for (let k = 0; k < size; k++) v |= this.#u8[at + i + k]! << (8 * k);
+      this.#bus.mmioWrite(maddr + i, size, v >>> 0);
+      i += size;
+    }
+  }
+
+  #nextPage(lo: number, hi: number): [number, number] {
+    const next = ((lo | 0xfff) >>> 0) + 1;
+    return next > 0xffff_ffff ? [0, this.#long() ? (hi + 1) | 0 : 0] : [next | 0, hi];
+  }
+
+  /** WebAssembly address to read `info & 255` bytes at hi:lo from, or 0 with a fault pending. */
+  slowRead(op: number, lo: number, hi: number, info: number): number {
+    if (!this.#addressOk(op, lo, hi, info)) return 0;
+    const bytes = info & 255;
+    const room = 4096 - (lo & 0xfff);
+    const first = this.#translate(lo, hi, Access.Read);
+    if (first < 0) return 0;
+    if (bytes <= room) {
+      if (!this.#isDevice(first)) return RAM_BASE + first;
+      this.#readInto(SCRATCH, first, bytes);
+      return SCRATCH;
+    }
+    const [nlo, nhi] = this.#nextPage(lo, hi);
+    const second = this.#translate(nlo, nhi, Access.Read);
+    if (second < 0) return 0;
+    this.#readInto(SCRATCH, first, room);
+    this.#readInto(SCRATCH + room, second, bytes - room);
+    return SCRATCH;
+  }
+
+  /** WebAssembly address to write at; below RAM_BASE the caller stores there and then calls flushBounce. 0 with a fault pending. */
+  slowWrite(op: number, lo: number, hi: number, info: number): number {
+    if (!this.#addressOk(op, lo, hi, info)) return 0;
+    const bytes = info & 255;
+    const room = 4096 - (lo & 0xfff);
+    const first = this.#translate(lo, hi, Access.Write);
+    if (first < 0) return 0;
+    if (bytes <= room) {
+      if (!this.#isDevice(first)) {
+        this.#mem.noteWrite(first, bytes);
+        return RAM_BASE + first;
+      }
+      this.#bounceFirst = first;
+      this.#bounceSplit = bytes;
+    } else {
+      const [nlo, nhi] = this.#nextPage(lo, hi);
+      const second = this.#translate(nlo, nhi, Access.Write);
+      if (second < 0) return 0;
+      this.#bounceFirst = first;
+      this.#bounceSecond = second;
+      this.#bounceSplit = room;
+    }
+    this.#u32[(STATE + F.bounceLen) >> 2] = bytes;
+    return SCRATCH;
+  }
+
+  /** Like slowWrite, with the present contents at the returned address. */
+  slowModify(op: number, lo: number, hi: number, info: number): number {
+    const h = this.slowWrite(op, lo, hi, info);
+    if (h !== 0 && h < RAM_BASE) {
+      const bytes = info & 255;
+      this.#readInto(SCRATCH, this.#bounceFirst, Math.min(bytes, this.#bounceSplit));
+      if (bytes > this.#bounceSplit) this.#readInto(SCRATCH + this.#bounceSplit, this.#bounceSecond, bytes - this.#bounceSplit);
+    }
+    return h;
+  }
+
+  flushBounce(): void {
+    const bytes = this.#u32[(STATE + F.bounceLen) >> 2]!;
+    this.#u32[(STATE + F.bounceLen) >> 2] = 0;
+    this.#writeFrom(SCRATCH, this.#bounceFirst, Math.min(bytes, this.#bounceSplit));
+    if (bytes > this.#bounceSplit) this.#writeFrom(SCRATCH + this.#bounceSplit, this.#bounceSecond, bytes - this.#bounceSplit);
+  }
+
+  /** Fills the entry for an instruction fetch; 0 with a fault pending. */
+  fetchFill(lo: number, hi: number): number {
+    if (this.#long() && hi !== (hi << 16) >> 16) return this.#fault(13);
+    const maddr = this.#translate(lo, hi, Access.Exec);
+    if (maddr < 0) return 0;
+    if (this.#isDevice(maddr)) throw new Error(`The vCPU executes from device memory at ${maddr.toString(16)}, which no supported machine does.`);
+    return 1;
+  }
+
+  /** Copies the bytes of an instruction that spans two pages to CROSS_CODE; 0 with a fault pending. */
+  fetchCross(op: number): number {
+    const offset = this.#u8[op + OP.pageOffset]! | (this.#u8[op + OP.pageOffset + 1]! << 8);
+    const base = (STATE + SLOT_PAGE_BASE) >> 2;
+    const lo = this.#i32[base]!;
+    const hi = this.#i32[base + 1]!;
+    const frame = this.#u32[(STATE + F.codeFrame) >> 2]!;
+    const room = 4096 - offset;
+    for (let i = 0; i < room; i++) this.#u8[CROSS_CODE + i] = this.#u8[RAM_BASE + frame * 4096 + offset + i]!;
+    const [nlo, nhi] = this.#nextPage(lo, hi);
+    if (this.fetchFill(nlo, nhi) === 0) return 0;
+    const entry = this.#u32[(STATE + F.tlb) >> 2]! + ((nlo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const at = (nlo + this.#i32[(entry + TLB_ADDEND) >> 2]!) >>> 0;
+    for (let i = room; i < 15; i++) this.#u8[CROSS_CODE + i] = this.#u8[at + i - room]!;
+    return 1;
+  }
+}

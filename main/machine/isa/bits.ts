@@ -1,0 +1,259 @@
+// Shifts, rotates, double shifts, bit tests, bit scans, POPCNT.
+
+import { instruction, type Instruction, type Size } from './instruction.ts';
+import { i32, i64, select, type Semantics, type E } from './semantics.ts';
+
+/** The shift count operand, masked to 5 or 6 bits, as i32 (SDM vol. 2: 6 bits with a 64-bit operand). */
+function count(s: Semantics, i: number): E {
+  const v = s.read(i);
+  return s.let((v.t === 'i64' ? v.lo() : v).and(s.size === 64 ? 63 : 31));
+}
+const wide = (s: Semantics, v: E, signed = false): E => s.let(signed ? s.normal(v, s.size) : v.zx());
+const narrow = (s: Semantics, v: E): E => (s.size === 64 ? v : v.lo());
+const top = (size: Size, v: E): E => v.shrU(BigInt(size - 1)).lo().and(1);
+
+/** With a count of zero nothing changes but that a 32-bit register is zero-extended. */
+function ifCounted(s: Semantics, c: E, d: { value: E; write: (v: E) => void }, body: () => void): void {
+  s.if(c, body, () => d.write(d.value));
+}
+
+const shl = (s: Semantics) => {
+  const size = s.size;
+  const d = s.modify(0);
+  const c = count(s, 1);
+  ifCounted(s, c, d, () => {
+    const a = wide(s, d.value);
+    const c64 = s.let(c.zx());
+    const r = s.let(a.shl(c64));
+    const cf = s.let(size === 64 ? a.shrU(i64(64).sub(c64)).lo().and(1) : r.shrU(BigInt(size)).lo().and(1));
+    const n = s.let(narrow(s, r));
+    s.flagsExplicit(size, n, cf, s.let(top(size, r).xor(cf)));
+    d.write(n);
+  });
+};
+const shr = (s: Semantics) => {
+  const size = s.size;
+  const d = s.modify(0);
+  const c = count(s, 1);
+  ifCounted(s, c, d, () => {
+    const a = wide(s, d.value);
+    const before = s.let(a.shrU(c.sub(1).zx()));
+    const r = s.let(before.shrU(1n));
+    const n = s.let(narrow(s, r));
+    // OF is the sign bit of the value one shift earlier: for a count of 1 that of the operand, else 0
+    s.flagsExplicit(size, n, s.let(before.lo().and(1)), s.let(top(size, before)));
+    d.write(n);
+  });
+};
+const sar = (s: Semantics) => {
+  const size = s.size;
+  const d = s.modify(0);
+  const c = count(s, 1);
+  ifCounted(s, c, d, () => {
+    const a = wide(s, d.value, true);
+    const before = s.let(a.shrS(c.sub(1).zx()));
+    const n = s.let(narrow(s, before.shrS(1n)));
+    s.flagsExplicit(size, n, s.let(before.lo().and(1)), i32(0));
+    d.write(n);
+  });
+};
+
+/** Rotates within 8 or 16 bits by doubling the value; 32 and 64 bits have instructions. */
+const rotate = (left: boolean) => (s: Semantics) => {
+  const size = s.size;
+  const d = s.modify(0);
+  const c = count(s, 1);
+  ifCounted(s, c, d, () => {
+    let r: E;
+    if (size === 64) r = left ? d.value.rotl(c.zx()) : d.value.rotr(c.zx());
+    else if (size === 32) r = left ? d.value.rotl(c) : d.value.rotr(c);
+    else {
+      const k = c.and(size - 1);
+      r = left
+        ? d.value.shl(k).or(d.value.shrU(i32(size).sub(k)))
+        : d.value.shrU(k).or(d.value.shl(i32(size).sub(k)));
+      r = r.and(size === 8 ? 0xff : 0xffff);
+    }
+    const v = s.let(r);
+    const v64 = s.let(v.zx());
+    const high = s.let(top(size, v64));
+    if (left) {
+      const cf = s.let(v64.lo().and(1));
+      s.flagsCarryOverflow(cf, s.let(cf.xor(high)));
+    } else s.flagsCarryOverflow(high, s.let(high.xor(v64.shrU(BigInt(size - 2)).lo().and(1))));
+    d.write(v);
+  });
+};
+
+/** RCL and RCR: rotation through CF, bit by bit of a (size + 1)-bit ring. */
+const rotateCarry = (left: boolean) => (s: Semantics) => {
+  const size = s.size;
+  const d = s.modify(0);
+  const c = count(s, 1);
+  ifCounted(s, c, d, () => {
+    const a = s.let(wide(s, d.value));
+    const cf = s.let(s.carry());
+    const n = s.let(size === 8 ? c.remU(9) : size === 16 ? c.remU(17) : c);
+    const bit = s.f.local('i32');
+    // OF (of a single rotation): RCR's is the top bit of the operand against CF, before
+    const of = s.let(top(size, a).xor(cf));
+    s.if(n, () =>
+      s.f.loop((head) => {
+        if (left) {
+          s.f.set(bit, top(size, a));
+          s.f.set(a, a.shl(1n).or(cf.zx()));
+        } else {
+          s.f.set(of, top(size, a).xor(cf));
+          s.f.set(bit, a.lo().and(1));
+          const shifted = (size === 64 ? a : a.and(i64((1n << BigInt(size)) - 1n))).shrU(1n);
+          s.f.set(a, shifted.or(cf.zx().shl(BigInt(size - 1))));
+        }
+        s.f.set(cf, bit);
+        s.f.set(n, n.sub(1));
+        s.f.brIf(head, n);
+      }),
+    );
+    const r = s.let(narrow(s, a));
+    s.flagsCarryOverflow(cf, left ? s.let(top(size, a).xor(cf)) : of);
+    d.write(r);
+  });
+};
+
+/** SHLD and SHRD. For 16 bits and counts above 16 hardware goes on with the bits of the destination again. */
+const doubleShift = (left: boolean) => (s: Semantics) => {
+  const size = s.size;
+  const source = s.let(s.read(1));
+  const d = s.modify(0);
+  const c = count(s, 2);
+  ifCounted(s, c, d, () => {
+    const a = d.value;
+    if (size === 64) {
+      const k = s.let(c.zx());
+      const back = s.let(i64(64).sub(k));
+      const r = s.let(left ? a.shl(k).or(source.shrU(back)) : a.shrU(k).or(source.shl(back)));
+      const cf = s.let((left ? a.shrU(back) : a.shrU(k.sub(1n))).lo().and(1));
+      s.flagsExplicit(64, r, cf, s.let(top(64, r.xor(a))));
+      d.write(r);
+      return;
+    }
+    const k = s.let(c.zx());
+    const bits = BigInt(size);
+    if (left) {
+      // destination : source (: destination for 16 bits), shifted left, the upper part is the result
+      const ring =
+        size === 16
+          ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx())
+          : a.zx().shl(32n).or(source.zx());
+      const x = s.let(ring);
+      const r = s.let(x.shl(k).shrU(32n).lo());
+      const before = s.let(x.shl(k.sub(1n)).shrU(32n));
+      const cf = s.let(before.shrU(bits - 1n).lo().and(1));
+      const n = s.let(size === 16 ? r.and(0xffff) : r);
+      s.flagsExplicit(size, n, cf, s.let(top(size, n.zx().xor(before))));
+      d.write(n);
+    } else {
+      const ring =
+        size === 16 ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx()) : source.zx().shl(32n).or(a.zx());
+      const x = s.let(ring);
+      const before = s.let(x.shrU(k.sub(1n)));
+      const r = s.let(before.shrU(1n).lo());
+      const n = s.let(size === 16 ? r.and(0xffff) : r);
+      s.flagsExplicit(size, n, s.let(before.lo().and(1)), s.let(top(size, n.zx().xor(before))));
+      d.write(n);
+    }
+  });
+};
+
+/** BT, BTS, BTR, BTC: only CF is defined; hardware leaves the others alone. */
+const bitTest = (change: null | ((v: E, mask: E) => E)) => (s: Semantics) => {
+  const size = s.size;
+  const fromRegister = s.operands[1]!.kind === 'G';
+  const bit = s.let(s.read(1));
+  const index = s.let((bit.t === 'i64' ? bit.lo() : bit).and(size - 1));
+  const mask = s.let(size === 64 ? i64(1).shl(index.zx()) : i32(1).shl(index));
+  const test = (v: E): E => s.let((size === 64 ? v.shrU(index.zx()).lo() : v.shrU(index)).and(1));
+  if (!s.memory || !fromRegister) {
+    if (!change) {
+      s.flagsCarryOverflow(test(s.let(s.read(0))), null);
+      return;
+    }
+    const d = s.modify(0);
+    const v = s.let(d.value);
+    const cf = test(v);
+    d.write(s.let(change(v, mask)));
+    s.flagsCarryOverflow(cf, null);
+    return;
+  }
+  // A register's bit offset is signed and reaches beyond the operand (SDM vol. 2, BT).
+  const signed = size === 64 ? bit : size === 16 ? bit.sx16() : bit;
+  const steps = size === 64 ? signed.shrS(6n).shl(3n) : s.addressType === 'i64' ? signed.sx().shrS(BigInt(Math.log2(size))).shl(BigInt(Math.log2(size) - 3)) : signed.shrS(Math.log2(size)).shl(Math.log2(size) - 3);
+  const address = s.let(s.addressPlus(steps, size / 8, change !== null));
+  if (!change) {
+    s.flagsCarryOverflow(test(s.load(address, size)), null);
+    return;
+  }
+  const { h, finish } = s.modifyAddress(address, size / 8);
+  const v = s.let(size === 16 ? h.ld16u() : size === 32 ? h.ld32() : h.ld64());
+  const cf = test(v);
+  const r = s.let(change(v, mask));
+  if (size === 16) s.f.st16(h, 0, r);
+  else if (size === 32) s.f.st32(h, 0, r);
+  else s.f.st64(h, 0, r);
+  finish();
+  s.flagsCarryOverflow(cf, null);
+};
+
+/** BSF and BSR: a zero source sets ZF and leaves the destination; the other flags follow Intel (cleared, PF of the result). */
+const scan = (reverse: boolean) => (s: Semantics) => {
+  const size = s.size;
+  const v = s.let(s.read(1));
+  s.if(
+    v.eqz(),
+    () => {
+      s.flags('Logic', size, s.k(size, 0));
+      s.write(0, s.let(s.read(0))); // a 32-bit destination keeps its low half; see the note in the CPU's test
+    },
+    () => {
+      const r = s.let(reverse ? s.k(size, size === 64 ? 63 : 31).sub(v.clz()) : v.ctz());
+      s.flags('Logic', size, s.k(size, 1));
+      s.write(0, r);
+    },
+  );
+};
+
+const group = (n: number): string[] => [
+  `C0 /${n} Eb,Ib`,
+  `C1 /${n} Ev,Ib`,
+  `D0 /${n} Eb,1`,
+  `D1 /${n} Ev,1`,
+  `D2 /${n} Eb,CL`,
+  `D3 /${n} Ev,CL`,
+];
+const tests = (register: string, n: number): string[] => [`0F ${register} /r Ev,Gv`, `0F BA /${n} Ev,Ib`];
+
+export const bits: Instruction[] = [
+  instruction('rol', group(0), { hot: true }, rotate(true)),
+  instruction('ror', group(1), { hot: true }, rotate(false)),
+  instruction('rcl', group(2), {}, rotateCarry(true)),
+  instruction('rcr', group(3), {}, rotateCarry(false)),
+  instruction('shl', [...group(4), ...group(6)], { hot: true }, shl),
+  instruction('shr', group(5), { hot: true }, shr),
+  instruction('sar', group(7), { hot: true }, sar),
+  instruction('shld', ['0F A4 /r Ev,Gv,Ib', '0F A5 /r Ev,Gv,CL'], {}, doubleShift(true)),
+  instruction('shrd', ['0F AC /r Ev,Gv,Ib', '0F AD /r Ev,Gv,CL'], {}, doubleShift(false)),
+  instruction('bt', tests('A3', 4), {}, bitTest(null)),
+  instruction('bts', tests('AB', 5), { lock: true }, bitTest((v, m) => v.or(m))),
+  instruction('btr', tests('B3', 6), { lock: true }, bitTest((v, m) => v.and(m.xor(-1)))),
+  instruction('btc', tests('BB', 7), { lock: true }, bitTest((v, m) => v.xor(m))),
+  instruction('bsf', ['NP 0F BC /r Gv,Ev', '66 0F BC /r Gv,Ev', 'F3 0F BC /r Gv,Ev', 'F2 0F BC /r Gv,Ev'], {}, scan(false)),
+  instruction('bsr', ['NP 0F BD /r Gv,Ev', '66 0F BD /r Gv,Ev', 'F3 0F BD /r Gv,Ev', 'F2 0F BD /r Gv,Ev'], {}, scan(true)),
+  instruction('popcnt', ['F3 0F B8 /r Gv,Ev'], {}, (s) => {
+    const v = s.let(s.read(1));
+    const r = s.let(v.popcnt());
+    s.flags('Logic', s.size, s.let(s.size === 64 ? v : v));
+    // all flags clear but ZF: value 1 has PF set? no: 1 has odd parity, SF 0
+    s.if(v.ne(0), () => s.setFlag('ccR', i64(1)));
+    s.write(0, r);
+  }),
+];
+export { select };

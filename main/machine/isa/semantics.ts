@@ -1,0 +1,237 @@
+// The language in which instruction meanings are written. A meaning is a function over `Semantics`; what it calls writes WebAssembly.
+// Values: operands of 8, 16 and 32 bits are i32 (zero-extended when read; the upper bits of a result may be anything), of 64 bits i64.
+// Linear addresses are i32 outside 64-bit mode and i64 in it (type `AddressType`).
+
+import { STATE, F, GPR, FlagKind } from '../cpu/layout.ts';
+import { E, i32, i64, konst, select, type Arg } from '../wasm/expr.ts';
+import type { FunctionBuilder, Local } from '../wasm/function.ts';
+import type { Instruction, Operand, Size } from './instruction.ts';
+
+export const REG = { AX: 0, CX: 1, DX: 2, BX: 3, SP: 4, BP: 5, SI: 6, DI: 7 } as const;
+export const VECTOR = { DE: 0, DB: 1, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, XM: 19 } as const;
+export type FlagKindName = keyof typeof FlagKind;
+
+const NONE = i32(0);
+
+export abstract class Semantics {
+  readonly f: FunctionBuilder;
+  /** Code and address width: 32 stands for all of real, virtual-8086, protected and compatibility mode. */
+  readonly mode: 32 | 64;
+  /** Operand size attribute. */
+  readonly osz: 16 | 32 | 64;
+  readonly instruction: Instruction;
+  readonly operands: readonly Operand[];
+  /** The ModRM operand is in memory. */
+  readonly memory: boolean;
+
+  constructor(f: FunctionBuilder, mode: 32 | 64, osz: 16 | 32 | 64, instruction: Instruction, operands: readonly Operand[], memory: boolean) {
+    this.f = f;
+    this.mode = mode;
+    this.osz = osz;
+    this.instruction = instruction;
+    this.operands = operands;
+    this.memory = memory;
+  }
+
+  /** Bits of operand `i`. */
+  sizeOf(i: number): Size {
+    const size = this.operands[i]!.size;
+    if (size === 'v') return this.osz;
+    if (size === 'z') return this.osz === 16 ? 16 : 32;
+    if (size === 'y') return this.osz === 64 ? 64 : 32;
+    return size as Size;
+  }
+  /** Bits of the first operand (or the operand size when there is none). */
+  get size(): Size {
+    return this.operands.length ? this.sizeOf(0) : this.osz;
+  }
+  get addressType(): 'i32' | 'i64' {
+    return this.mode === 64 ? 'i64' : 'i32';
+  }
+
+  // ---- operands
+  /** Value of operand `i`, in a local. Reads memory when it is there. */
+  abstract read(i: number): E;
+  abstract write(i: number, v: E): void;
+  /** Reads operand `i` and makes sure that it can be written; `write` then cannot fault. */
+  abstract modify(i: number): { value: E; write: (v: E) => void };
+  /** Linear address of the memory operand for an access of `bytes` bytes, segment checks done. */
+  abstract address(bytes: number, write?: boolean): Local;
+  /** Effective address without segment, as LEA wants it (i32 or i64 by mode). */
+  abstract effectiveAddress(): E;
+  /** Signed immediate as i64. */
+  abstract immediate(): E;
+  /** State address (i32) of the register named by ModRM.reg or ModRM.rm, for XMM (slot of 16 bytes at F.xmm) and MMX/x87 (F.fpr). */
+  abstract vectorAddress(i: number): E;
+  /** ModRM, opcode, REX bytes (OP.bytes). */
+  abstract opcodeBytes(): E;
+
+  // ---- implied registers of string and loop instructions (address size decides their width)
+  /** rCX: value (i32 or i64) and a function that decrements it and gives the new value. */
+  abstract counter(): { value: E; decrement: () => E };
+  /** rCX -= n (i32, unsigned). */
+  abstract subtractCounter(n: E): void;
+  /** Adds `delta` (i32, signed) to rSI or rDI. */
+  abstract advanceIndex(register: number, delta: E): void;
+  /** Linear address of segment:rSI, checked for reading. */
+  abstract stringSource(bytes: number): E;
+  /** Linear address of ES:rDI, checked. */
+  abstract stringDestination(bytes: number, write: boolean): E;
+  /** WebAssembly address behind a linear address if the TLB has it, else 0. Never faults. */
+  abstract peek(address: E, write: boolean): E;
+
+  // ---- memory
+  /** Loads `size` bits at a linear address; leaves the instruction on a fault. */
+  load(address: E, size: Size): Local {
+    const h = this.loadAddress(address, size / 8);
+    return this.f.let(rawLoad(h, size));
+  }
+  store(address: E, size: Size, v: E): void {
+    const value = this.f.let(v);
+    this.storeAt(address, size / 8, (h) => rawStore(this.f, h, size, value));
+  }
+  /** Linear address of the memory operand displaced by `delta` (address type) bytes. */
+  abstract addressPlus(delta: E, bytes: number, write?: boolean): E;
+  /** Linear address of XLAT's table byte: segment : rBX + AL. */
+  abstract xlatAddress(): E;
+  /** WebAssembly address from which `bytes` bytes at a linear address can be read. */
+  abstract loadAddress(address: E, bytes: number, stack?: boolean): Local;
+  /** Writes `bytes` bytes at a linear address: `put` stores at the given WebAssembly address (it may be written twice). */
+  abstract storeAt(address: E, bytes: number, put: (h: E) => void, stack?: boolean): void;
+  /** WebAssembly address for reading and writing; call `finish` after the store. */
+  abstract modifyAddress(address: E, bytes: number): { h: Local; finish: () => void };
+
+  // ---- general registers
+  /** Reads general register `n` (not AH..BH). */
+  reg(n: number, size: Size): E {
+    return loadSlot(NONE, STATE + GPR + n * 8, size);
+  }
+  /** Writes general register `n`; 32 bits clear the upper half. */
+  setReg(n: number, size: Size, v: E): void {
+    storeSlot(this.f, NONE, STATE + GPR + n * 8, size, v);
+  }
+
+  // ---- flags
+  /** Sign-extends a value of `size` bits to i64, the normal form of the lazy flags. */
+  normal(v: E, size: Size): E {
+    if (size === 64) return v;
+    if (size === 32) return v.t === 'i64' ? v.sx32() : v.sx();
+    if (v.t === 'i64') return size === 8 ? v.sx8() : v.sx16();
+    return (size === 8 ? v.sx8() : v.sx16()).sx();
+  }
+  abstract setFlag(field: 'ccR' | 'ccA' | 'ccB', v: E): void;
+  abstract setFlagKind(kind: number): void;
+  /** The flags' kind is `off` or `on` by `c` (i32 0 or 1). */
+  abstract setFlagKindFrom(off: number, on: number, c: E): void;
+  /** Lazy arithmetic flags of `a op b = r` (values of `size` bits). */
+  flags(kind: FlagKindName, size: Size, r: E, a?: E, b?: E): void {
+    this.setFlagKind(FlagKind[kind]);
+    this.setFlag('ccR', this.normal(r, size));
+    if (a) this.setFlag('ccA', this.normal(a, size));
+    if (b) this.setFlag('ccB', this.normal(b, size));
+  }
+  /** CF, OF and (optionally) AF given; ZF SF PF from r. Arguments i32 0 or 1. */
+  flagsExplicit(size: Size, r: E, cf: E, of: E, af?: E): void {
+    const a = af ? cf.or(af.shl(4)) : cf;
+    // all values first: r, cf and of may read old flags
+    const ra = this.f.let(this.normal(r, size));
+    const aa = this.f.let(a.zx());
+    const bb = this.f.let(of.zx());
+    this.setFlagKind(FlagKind.Explicit);
+    this.setFlag('ccR', ra);
+    this.setFlag('ccA', aa);
+    this.setFlag('ccB', bb);
+  }
+  /** New CF and OF; ZF SF PF AF stay (rotates, BT, ...). */
+  abstract flagsCarryOverflow(cf: E, of: E | null): void;
+  /** i32 0 or 1. */
+  abstract carry(): Local;
+  abstract flag(name: 'cf' | 'pf' | 'af' | 'zf' | 'sf' | 'of'): Local;
+  /** Condition code 0..15 (SDM vol. 1 appendix B), i32 0 or 1. */
+  abstract condition(cc: number): Local;
+  /** Sets all six arithmetic flags from an EFLAGS image (i32). */
+  abstract setArithmeticFlags(image: E): void;
+  /** EFLAGS without the arithmetic flags (i32). */
+  eflags(): E {
+    return NONE.ld32(STATE + F.eflags);
+  }
+
+  // ---- stack
+  /** Pushes `size` bits; nothing is changed when it faults. */
+  abstract push(v: E, size: Size): void;
+  /** Reads the top of the stack (`skip` bytes below it); `commit` moves the stack pointer (by `size` and `extra` bytes). */
+  abstract pop(size: Size): { value: Local; commit: (extra?: E) => void };
+
+  /** Pushes a segment selector: `size` bits are reserved, 16 are written in 32-bit mode. */
+  abstract pushSelector(selector: E, size: Size): void;
+  /** LEAVE: SP = BP, then pops BP. */
+  abstract leave(size: Size): void;
+  /** Runs `body`; if it faults, the stack pointer is as it was. */
+  abstract atomicStack(body: () => void): void;
+
+  // ---- control
+  /** Address of the next instruction relative to CS base. */
+  abstract nextRip(): E;
+  /** Goes to the direct branch target. Ends the instruction. */
+  abstract jumpDirect(): void;
+  /** Goes to `target` (relative to CS base; i32 or i64 by operand size). Ends the instruction. */
+  abstract jumpTo(target: E): void;
+  /** Executes this same instruction again (a long string operation that was interrupted). */
+  abstract again(): void;
+  /** Leaves with a fault; error code when given. */
+  abstract raise(vector: number, error?: number): void;
+  /** Leaves if a helper has set a pending fault. */
+  abstract faultIfPending(): void;
+  /** Calls a system routine by name and does what it says. Ends the instruction. */
+  abstract system(name: string): void;
+  /** Selector of the segment register named by ModRM.reg (i32). */
+  abstract selectorOfReg(): E;
+  /** Bit test of OP.flags (i32, not normalised). */
+  abstract prefix(flag: number): E;
+
+  // ---- small conveniences
+  let(e: E): Local {
+    return this.f.let(e);
+  }
+  if(c: E, then: () => void, otherwise?: () => void): void {
+    this.f.if(c, then, otherwise);
+  }
+  /** A constant of the type used for values of `size` bits. */
+  k(size: Size, v: number | bigint): E {
+    return konst(size === 64 ? 'i64' : 'i32', v);
+  }
+  state(field: keyof typeof F): E {
+    return NONE.ld32(STATE + F[field]);
+  }
+  setState(field: keyof typeof F, v: Arg): void {
+    this.f.st32(NONE, STATE + F[field], v);
+  }
+  state64(field: keyof typeof F): E {
+    return NONE.ld64(STATE + F[field]);
+  }
+  setState64(field: keyof typeof F, v: E): void {
+    this.f.st64(NONE, STATE + F[field], v);
+  }
+}
+
+/** Loads a value of `size` bits. */
+export function rawLoad(h: E, size: Size, offset = 0): E {
+  return size === 8 ? h.ld8u(offset) : size === 16 ? h.ld16u(offset) : size === 32 ? h.ld32(offset) : h.ld64(offset);
+}
+export function rawStore(f: FunctionBuilder, h: E, size: Size, v: E, offset = 0): void {
+  if (size === 8) f.st8(h, offset, v);
+  else if (size === 16) f.st16(h, offset, v);
+  else if (size === 32) f.st32(h, offset, v);
+  else f.st64(h, offset, v);
+}
+/** Reads a general-register slot. */
+export function loadSlot(slot: E, offset: number, size: Size): E {
+  return rawLoad(slot, size, offset);
+}
+/** Writes a general-register slot; a 32-bit write clears the upper half (SDM vol. 1, 3.4.1.1). */
+export function storeSlot(f: FunctionBuilder, slot: E, offset: number, size: Size, v: E): void {
+  if (size === 32) f.st64(slot, offset, v.t === 'i64' ? v.and(0xffffffffn) : v.zx());
+  else rawStore(f, slot, size, v, offset);
+}
+
+export { E, i32, i64, konst, select };

@@ -1,0 +1,10 @@
+// The whole instruction set, in one list.
+import type { Instruction } from './instruction.ts';
+import { arithmetic } from './arithmetic.ts';
+import { bits } from './bits.ts';
+import { control } from './control.ts';
+import { data } from './data.ts';
+import { privileged } from './privileged.ts';
+import { strings } from './strings.ts';
+
+export const INSTRUCTIONS: readonly Instruction[] = [...arithmetic, ...data, ...bits, ...control, ...strings, ...privileged];
