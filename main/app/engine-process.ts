@@ -117,7 +117,7 @@ export class EngineProcess extends EventEmitter<EngineEvents> {
       this.#options.log(line);
     });
     this.#readLines(child.stderr, (line) => {
-      if (/^\w*Error\b|^Uncaught/.test(line)) this.#lastErrorLine = line;
+      if (/^(Uncaught )?\w*(Error|Exception)\b/.test(line)) this.#lastErrorLine = line;
       this.#options.log(line);
     });
     child.on('message', (message) => {

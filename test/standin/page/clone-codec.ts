@@ -291,7 +291,8 @@ class Reader {
       case tag.buffer: {
         const size = this.#uint();
         const at = this.#skip(size);
-        return keep(this.#bytes.slice(at, at + size).buffer);
+        // Not #bytes.slice: a Buffer of Node would share its memory instead of copying.
+        return keep(Uint8Array.prototype.slice.call(this.#bytes, at, at + size).buffer);
       }
       case tag.object: {
         const object = keep<Record<string, unknown>>({});

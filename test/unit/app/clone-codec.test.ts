@@ -46,6 +46,14 @@ describe('the clone codec', () => {
     expect(copy.buffer.byteLength).toBe(8);
   });
 
+  it('copies memory out of a Buffer of Node', () => {
+    const bytes = Buffer.from(encodeClone(new Uint8Array([1, 2, 3])));
+    const copy = decodeClone(bytes) as Uint8Array;
+    bytes.fill(0);
+    expect([...copy]).toEqual([1, 2, 3]);
+    expect(copy.buffer.byteLength).toBe(3);
+  });
+
   it('keeps name, message, stack and cause of errors', () => {
     const copy = roundTrip(new RangeError('too far', { cause: { field: 'memory' } })) as RangeError;
     expect(copy).toBeInstanceOf(RangeError);
