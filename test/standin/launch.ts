@@ -45,6 +45,11 @@ whenDevtools((address) => {
   else void printAddress(address);
 });
 
+// A test runner that is gone cannot close the app.
+process.on('disconnect', () => {
+  electron.app.exit(1);
+});
+
 // For end-to-end tests: what Playwright's electronApplication.evaluate does.
 process.on('message', (message: { type: 'evaluate'; id: number; source: string; argument: unknown }) => {
   void evaluate(message.source, message.argument).then(
