@@ -161,6 +161,7 @@ describe('segment loads', () => {
     f.run('mov_to_sreg', { modrm: 0xd8 });
     expect(f.flushes).toEqual([true]);
     f.state.setReg32(0, 0x50);
+    f.state.rip = 0x100;
     expect(f.run('mov_to_sreg', { modrm: 0xd8, length: 2 })).toBe(Next.Jump);
     expect(f.state.rip).toBe(0x102);
     expect(f.get(F.mode) & ModeKey.Flat).toBe(0);
