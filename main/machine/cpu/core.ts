@@ -37,6 +37,8 @@ export class CpuCore {
   /** Second-level translation for vCPUs with F.nested != 0: (guest page, write) -> frame or -1. */
   nested: (gpaPage: number, write: boolean) => number = () => -1;
   cpuidPolicy: ((vcpu: Vcpu) => CpuidPolicy) | null = null;
+  /** Cycles of the host's clock, which the TSC counts: set by who also lets time pass while nothing runs. Default: retiredNow. */
+  cycles: (() => number) | null = null;
   #current: Vcpu | null = null;
   #run: Partial<Record<32 | 64, () => number>> = {};
   /** Instructions retired on this core before the current entry into generated code. */
@@ -45,6 +47,7 @@ export class CpuCore {
   #entryFuel = 0;
   /** Fuel taken away during it to make it return early. */
   #withheld = 0;
+  #returnRequested = false;
   readonly #exit: Exit = { code: 0, info0: 0, info1: 0, info2: 0, info3: 0, retired: 0 };
 
   constructor(mem: HostMemory, bus: Bus = EMPTY_BUS) {
@@ -69,7 +72,7 @@ export class CpuCore {
       writeEflags: (v, mask) => writeEflags(mem.i32, mem.u64, v, mask),
       flushTlb: (all) => this.tlb.flush(all),
       invlpg: (lo, hi) => this.tlb.invlpg(lo, hi),
-      retiredNow: () => this.retiredNow(),
+      retiredNow: () => this.cycles?.() ?? this.retiredNow(),
       nested: (page, write) => this.nested(page, write),
       interruptsEnabled: () => {
         if (this.bus.interruptPending(this.#current!.index)) this.#withhold(this.#field(F.shadow));
@@ -133,6 +136,11 @@ export class CpuCore {
 
   /** Makes the running vCPU return to run() before its next instruction (for interrupts raised by device accesses). */
   requestExit(): void {
+    this.#withhold(0);
+  }
+  /** Like requestExit, and run() returns with ExitCode.Requested at that boundary (the owner has something to do first). */
+  requestReturn(): void {
+    this.#returnRequested = true;
     this.#withhold(0);
   }
   #withhold(keep: number): void {
@@ -220,6 +228,10 @@ export class CpuCore {
         }
       }
       if (this.#field(F.halted) !== 0) return leave(ExitCode.Halt, false);
+      if (this.#returnRequested) {
+        this.#returnRequested = false;
+        return leave(ExitCode.Requested, false);
+      }
       const left = end - this.#retired;
       if (left <= 0) return leave(ExitCode.Budget, false);
       const step = (this.#field(F.eflags) & EFLAGS_TF) !== 0;
