@@ -1,0 +1,70 @@
+// What the engine needs of one simulated host. Implemented by createSimulatedHost in main/toolstack/index.ts; runs inside the host's worker thread.
+// Invariant: between two calls of advance() nothing happens, so a host's history is a function of its spec, its seed and the calls made at each virtual time.
+
+import type { DomainSpec, DomainState, Figures, HostSpec, MemorySpan } from '../../shared/model.ts';
+import type { VirtualNs } from '../../shared/units.ts';
+
+/** The bytes of the files a spec names, read by the engine. */
+export interface DomainFiles {
+  kernel: Uint8Array;
+  ramdisk?: Uint8Array;
+  /** In the order of spec.disks. */
+  disks: DiskBacking[];
+}
+/** A disk image as the block backend reads and writes it. */
+export interface DiskBacking {
+  readonly bytes: number;
+  read(offset: number, length: number): Uint8Array;
+  write(offset: number, data: Uint8Array): void;
+  flush(): void;
+}
+
+export interface HostDomainStatus {
+  domid: number;
+  state: DomainState;
+  /** One sentence when it crashed or shut down. */
+  reason: string | null;
+  /** Why it shut down: 'poweroff', 'reboot', 'suspend', 'crash', 'watchdog'; null while it runs. */
+  shutdown: string | null;
+  bits: 32 | 64;
+  cpuNs: number;
+  memoryMiB: number;
+  consoleBytes: number;
+}
+
+export interface HostCallbacks {
+  /** Console output of a domain, in order. */
+  console(domid: number, bytes: Uint8Array): void;
+  /** A domain's state changed (blocked and running alternate too often to be told). */
+  stateChanged(domid: number): void;
+}
+
+export interface SimulatedHost {
+  readonly spec: HostSpec;
+  /** Runs the host's pCPUs up to lab time `until`. Returns early only when `stop()` was called from a callback. */
+  advance(until: VirtualNs): AdvanceResult;
+  /** Builds a domain and leaves it runnable. Throws BulkheadError and leaves nothing behind when it cannot. */
+  createDomain(spec: DomainSpec, files: DomainFiles): number;
+  pauseDomain(domid: number): void;
+  unpauseDomain(domid: number): void;
+  /** Asks the guest (xenstore control/shutdown, or the ACPI power button of a native machine). */
+  shutdownDomain(domid: number, reason: 'poweroff' | 'reboot'): void;
+  destroyDomain(domid: number): void;
+  consoleInput(domid: number, bytes: Uint8Array): void;
+  domainStatus(domid: number): HostDomainStatus;
+  domains(): number[];
+  figures(domid: number): Figures;
+  freeMiB(): number;
+  memoryMap(): { owner: number | 'hypervisor' | null; firstFrame: number; frames: number }[];
+  /** Busy time of each pCPU by domid since the last call, virtual ns. */
+  pcpuUse(): { running: number | null; busy: { domid: number; ns: number }[] }[];
+  /** Stable hash (hex) of all architectural state: equal for equal histories. */
+  digest(): string;
+  dispose(): void;
+}
+export interface AdvanceResult {
+  now: VirtualNs;
+  /** Nothing can happen before this time without input from outside (Infinity when nothing is scheduled); equal to `now` while something runs. */
+  idleUntil: VirtualNs;
+}
+export type { MemorySpan };

@@ -1,0 +1,86 @@
+// The engine's service: what a window or the command line can ask of a lab, and what it can listen to.
+
+import { z } from 'zod';
+import { DomainSpec, HostSpec, LinkSpec } from './model.ts';
+import type { FileReport, Figures, LabEvent, LabStatus, Template } from './model.ts';
+import { event, method, type Client, type Implementation } from './rpc.ts';
+
+const uuid = z.strictObject({ uuid: z.string() });
+const none = z.strictObject({});
+
+/** A stretch of console output: bytes [end - bytes.length, end) of everything the domain ever printed. */
+export interface ConsoleChunk {
+  uuid: string;
+  bytes: Uint8Array;
+  end: number;
+}
+/** One sample of a domain, for charts. */
+export interface FiguresSample {
+  uuid: string;
+  /** Virtual ns. */
+  at: number;
+  figures: Figures;
+  cpuPercent: number;
+}
+
+export const labService = {
+  name: 'lab',
+  methods: {
+    snapshot: method<LabStatus>()(none),
+    templates: method<Template[]>()(none),
+    /** Events of the tape from `after` (exclusive id) on. */
+    events: method<LabEvent[]>()(z.strictObject({ after: z.int().default(0) })),
+
+    run: method<void>()(none),
+    pause: method<void>()(none),
+    /** Virtual seconds per second; 0 = as fast as possible. */
+    setSpeed: method<void>()(z.strictObject({ speed: z.number().min(0).max(1000) })),
+    /** Runs for so much virtual time, then pauses. */
+    step: method<void>()(z.strictObject({ ns: z.number().positive() })),
+
+    renameLab: method<void>()(z.strictObject({ name: z.string().min(1).max(80) })),
+    addHost: method<void>()(z.strictObject({ spec: HostSpec })),
+    /** Changes a host that has no domains. */
+    editHost: method<void>()(z.strictObject({ name: z.string(), spec: HostSpec })),
+    removeHost: method<void>()(z.strictObject({ name: z.string() })),
+    editLink: method<void>()(z.strictObject({ spec: LinkSpec })),
+
+    createDomain: method<{ uuid: string }>()(z.strictObject({ host: z.string(), spec: DomainSpec })),
+    /** Creates from a template; name, memory and the rest may be overridden. A free name is chosen when none is given. */
+    createFromTemplate: method<{ uuid: string }>()(
+      z.strictObject({ host: z.string(), template: z.string(), offer: z.string().optional(), overrides: z.record(z.string(), z.unknown()).default({}) }),
+    ),
+    /** Why a template or spec cannot be created on each host right now: host name -> sentence, absent = it can. */
+    refusals: method<Record<string, string>>()(z.strictObject({ mode: z.string(), memoryMiB: z.number() })),
+    pauseDomain: method<void>()(uuid),
+    unpauseDomain: method<void>()(uuid),
+    /** Asks the guest to shut down. */
+    shutdownDomain: method<void>()(z.strictObject({ uuid: z.string(), reason: z.enum(['poweroff', 'reboot']).default('poweroff') })),
+    destroyDomain: method<void>()(uuid),
+    renameDomain: method<void>()(z.strictObject({ uuid: z.string(), name: z.string() })),
+    /** Reverses the last destroy that is still kept. */
+    undo: method<{ uuid: string }>()(none),
+
+    typeConsole: method<void>()(z.strictObject({ uuid: z.string(), bytes: z.instanceof(Uint8Array) })),
+    /** The last `limit` bytes of a console's output. */
+    consoleHistory: method<ConsoleChunk>()(z.strictObject({ uuid: z.string(), limit: z.int().min(1).max(4_194_304).default(262_144) })),
+    figures: method<FiguresSample>()(uuid),
+
+    inspectFile: method<FileReport>()(z.strictObject({ path: z.string() })),
+    cancelTask: method<void>()(z.strictObject({ id: z.int() })),
+    /** Writes a copy of the lab file. */
+    exportLab: method<void>()(z.strictObject({ path: z.string() })),
+  },
+  events: {
+    /** The whole status, when it changed, at most ten times a second. */
+    status: event<LabStatus>()(none),
+    /** New tape events. */
+    labEvents: event<LabEvent[]>()(none),
+    console: event<ConsoleChunk>()(uuid),
+    /** About five samples a second while the lab runs. */
+    figures: event<FiguresSample>()(uuid),
+  },
+} as const;
+
+export type LabClient = Client<typeof labService>;
+export type LabImplementation = Implementation<typeof labService>;
