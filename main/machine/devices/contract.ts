@@ -12,6 +12,8 @@ export interface PortDevice {
   readonly ports: readonly (readonly [first: number, count: number])[];
   portRead(port: number, size: number): number;
   portWrite(port: number, size: number, value: number): void;
+  /** True when accesses of 2 and 4 bytes reach the device whole; without it the bus takes them apart into bytes. */
+  readonly wide?: boolean;
 }
 
 /** A device behind memory. Offsets are relative to the range the platform mapped it at; sizes are 1, 2 or 4. */
@@ -43,27 +45,4 @@ export function requireVersion(device: string, found: number, supported: number)
 /** What an access of `size` bytes reads where nothing answers: all ones. */
 export function allOnes(size: number): number {
   return size === 1 ? 0xff : size === 2 ? 0xffff : 0xffff_ffff;
-}
-
-/** A line that several sources drive: it is high while any of them is (wired OR). */
-export class SharedLine {
-  readonly #out: IrqLine;
-  #high = 0;
-
-  constructor(out: IrqLine) {
-    this.#out = out;
-  }
-
-  /** A new source of this line. */
-  source(): IrqLine {
-    let mine = false;
-    return {
-      set: (level) => {
-        if (level === mine) return;
-        mine = level;
-        this.#high += level ? 1 : -1;
-        this.#out.set(this.#high > 0);
-      },
-    };
-  }
 }

@@ -28,6 +28,7 @@ export class AcpiPm implements PortDevice, StatefulDevice<AcpiPmState> {
     [PM_BASE, PmRegister.Length],
     [RESET_PORT, 1],
   ] as const;
+  readonly wide = true;
   readonly #clock: DeviceClock;
   readonly #sci: IrqLine;
   readonly #events: PowerEvents;

@@ -6,6 +6,7 @@ import type { PciHostState } from './state.ts';
 
 export class PciHost implements PortDevice, StatefulDevice<PciHostState> {
   readonly ports = [[PciPort.Address, 8]] as const;
+  readonly wide = true;
   readonly #functions = new Map<number, PciFunction>();
   #address = 0;
 

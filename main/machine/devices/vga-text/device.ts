@@ -25,6 +25,7 @@ export class VgaText implements PortDevice, MmioDevice, StatefulDevice<VgaTextSt
     [VgaPort.CrtcIndex, 2],
     [VgaPort.InputStatus1, 1],
   ] as const;
+  readonly wide = true;
   readonly #clock: DeviceClock;
   readonly #text = new Uint8Array(TEXT_BYTES);
   readonly #crtc = new Uint8Array(256);

@@ -1,0 +1,323 @@
+// A bare PC: processors, memory and board under one virtual clock, running one kernel.
+// Invariant: what happens depends only on the construction, the kernel's bytes, the inputs with their virtual times and, with
+// several processors, the times that runUntil() is called with (they bound the turns processors take).
+//
+// Every processor has its own position on the clock, in cycles, and they take turns in slices that end at the next event.
+// One cycle is one instruction. While a processor runs, time is its own position, so that device accesses see exact time.
+import { EventQueue, type DeviceClock, type ScheduledEvent, nsAtTick, ticksAt } from '../clock.ts';
+import type { BootMemory, BootState } from '../boot/boot-state.ts';
+import { loadKernel } from '../boot/load.ts';
+import type { Bus } from '../cpu/bus.ts';
+import { CpuCore } from '../cpu/core.ts';
+import { HostMemory } from '../cpu/host-memory.ts';
+import { PAGE, PAGE_FLAGS, PageFlag } from '../cpu/layout.ts';
+import { ExitCode } from '../cpu/system/index.ts';
+import type { Vcpu } from '../cpu/vcpu.ts';
+import { VGA_WINDOW, VGA_WINDOW_BYTES } from '../devices/vga-text/registers.ts';
+import { buildAcpiTables } from './acpi-tables.ts';
+import { Board } from './board.ts';
+import { enterKernel, enterStartup } from './enter.ts';
+import { PhysicalAddress, pcMemoryMap } from './memory-map.ts';
+
+export interface PcOptions {
+  /** Machine memory in bytes: whole pages, at least 2 MiB. */
+  readonly ramBytes: number;
+  /** Processors, 1-64. */
+  readonly vcpus: number;
+  /** Nominal clock in MHz (whole): this many cycles pass in a microsecond. */
+  readonly clockMHz: number;
+  /** Unix time at virtual time 0, in seconds. */
+  readonly epochSeconds: number;
+  /** Receives every byte the kernel sends to COM1. */
+  readonly onSerial: (byte: number) => void;
+}
+
+export interface KernelFiles {
+  readonly kernel: Uint8Array;
+  readonly ramdisk: Uint8Array | null;
+  readonly commandLine: string;
+}
+
+/** Why a machine no longer runs. */
+export type PcStop =
+  | { readonly reason: 'power-off' }
+  | { readonly reason: 'reset' }
+  /** A processor could not even deliver a double fault. */
+  | { readonly reason: 'triple-fault'; readonly vcpu: number };
+
+export interface PcRunResult {
+  /** Virtual ns reached. */
+  readonly now: number;
+  /** Nothing will happen before this virtual ns unless input arrives; equal to `now` while a processor has work. */
+  readonly idleUntil: number;
+  readonly stop: PcStop | null;
+}
+
+/** Processors take turns at least this often when there are several, in virtual ns. */
+const SLICE_NS = 50_000;
+
+export class PcMachine {
+  readonly core: CpuCore;
+  readonly memory: HostMemory;
+  readonly board: Board;
+  readonly vcpus: readonly Vcpu[];
+  readonly #hz: number;
+  readonly #sliceCycles: number;
+  readonly #queue = new EventQueue();
+  /** Cycle up to which each processor has run. */
+  readonly #position: number[];
+  /** Processors that wait for a start-up message. */
+  readonly #waiting: boolean[];
+  /** INIT, start-up and NMI messages that take effect before the processor's next instruction. */
+  readonly #messages: { kind: 'nmi' | 'init' | 'startup'; vector: number }[][];
+  /** The machine's cycle: all processors have run at least this far. */
+  #cycle = 0;
+  #sliceEnd = 0;
+  /** Index of the processor that runs now, or -1. */
+  #running = -1;
+  #runStart = 0;
+  #retiredAtStart = 0;
+  /** Time of the event whose callback runs now, or -1. */
+  #eventTime = -1;
+  #highestTsc = 0;
+  #stop: PcStop | null = null;
+
+  constructor(options: PcOptions) {
+    const { ramBytes, vcpus, clockMHz } = options;
+    this.#hz = clockMHz * 1_000_000;
+    this.#sliceCycles = Math.max(1, ticksAt(SLICE_NS, this.#hz));
+    this.memory = new HostMemory(ramBytes);
+    this.#position = new Array<number>(vcpus).fill(0);
+    this.#waiting = Array.from({ length: vcpus }, (_, index) => index !== 0);
+    this.#messages = Array.from({ length: vcpus }, () => []);
+    const clock: DeviceClock = {
+      now: () => this.now(),
+      schedule: (at, callback) => this.#schedule(at, callback),
+      cancel: (event) => this.#queue.cancel(event),
+    };
+    this.board = new Board(clock, vcpus, ramBytes, options.epochSeconds, {
+      serialOutput: options.onSerial,
+      interruptsChanged: (vcpu) => this.#interruptsChanged(vcpu),
+      nmi: (vcpu) => this.#message(vcpu, 'nmi', 0),
+      init: (vcpu) => this.#message(vcpu, 'init', 0),
+      startup: (vcpu, vector) => this.#message(vcpu, 'startup', vector),
+      powerOff: () => this.#end({ reason: 'power-off' }),
+      reset: () => this.#end({ reason: 'reset' }),
+    });
+    const { board } = this;
+    const bus: Bus = {
+      ioRead: (port, size) => board.ioRead(port, size),
+      ioWrite: (port, size, value) => board.ioWrite(port, size, value),
+      mmioRead: (address, size) => board.mmioRead(address, size),
+      mmioWrite: (address, size, value) => board.mmioWrite(address, size, value),
+      readMsr: (vcpu, msr) => board.readMsr(vcpu, msr),
+      writeMsr: (vcpu, msr, lo, hi) => board.writeMsr(vcpu, msr, lo, hi),
+      interruptPending: (vcpu) => board.interruptPending(vcpu),
+      acknowledgeInterrupt: (vcpu) => board.acknowledgeInterrupt(vcpu),
+    };
+    this.core = new CpuCore(this.memory, bus);
+    this.core.cycles = () => this.#timeStamp();
+    this.vcpus = Array.from({ length: vcpus }, () => this.core.createVcpu());
+    const firstFrame = VGA_WINDOW / PAGE;
+    for (let frame = firstFrame; frame < firstFrame + VGA_WINDOW_BYTES / PAGE; frame++)
+      this.memory.u8[PAGE_FLAGS + frame] |= PageFlag.Device;
+  }
+
+  /**
+   * Loads a kernel and sets the bootstrap processor to start it.
+   * @throws KernelImageError with a sentence when it cannot be started
+   */
+  load(files: KernelFiles): BootState {
+    const { memory } = this;
+    const tables = buildAcpiTables(this.vcpus.length, memory.ramBytes);
+    memory.copyIn(tables.address, tables.bytes);
+    this.#writeBiosData();
+    const target: BootMemory = {
+      size: memory.ramBytes,
+      write: (address, bytes) => memory.copyIn(address, bytes),
+      clear: (address, length) => memory.fill(address, 0, length),
+    };
+    const state = loadKernel(target, files.kernel, {
+      commandLine: files.commandLine,
+      ramdisk: files.ramdisk,
+      memoryMap: pcMemoryMap(memory.ramBytes),
+      rsdp: tables.address,
+    });
+    this.board.initializeLikeFirmware();
+    enterKernel(this.vcpus[0], state);
+    return state;
+  }
+
+  /** Virtual ns. Exact inside device accesses. */
+  now(): number {
+    if (this.#eventTime >= 0) return this.#eventTime;
+    return nsAtTick(this.#currentCycle(), this.#hz);
+  }
+
+  /** Why the machine stopped, or null while it runs. */
+  get stop(): PcStop | null {
+    return this.#stop;
+  }
+
+  /** Instructions retired by all processors. */
+  get instructions(): number {
+    return this.core.retiredNow();
+  }
+
+  /** Runs all processors and events up to a virtual time; returns early only when the machine stops. */
+  runUntil(untilNs: number): PcRunResult {
+    const target = ticksAt(untilNs, this.#hz);
+    while (this.#stop === null) {
+      this.#runEvents();
+      if (this.#stop !== null || this.#cycle >= target) break;
+      const next = Math.min(target, this.#nextEventCycle());
+      if (this.vcpus.every((_, index) => this.#idle(index))) {
+        this.#skipTo(next);
+        continue;
+      }
+      this.#sliceEnd = this.vcpus.length > 1 ? Math.min(next, this.#cycle + this.#sliceCycles) : next;
+      for (let index = 0; index < this.vcpus.length && this.#stop === null; index++) this.#runVcpu(index);
+      if (this.#stop === null) this.#skipTo(this.#sliceEnd);
+    }
+    return { now: this.now(), idleUntil: this.#idleUntil(), stop: this.#stop };
+  }
+
+  #writeBiosData(): void {
+    const words: [number, number][] = [
+      [0x00, 0x3f8], // COM1
+      [0x0e, PhysicalAddress.Ebda >> 4],
+      [0x10, 0x0226], // equipment: one serial port, 80x25 colour, mouse, coprocessor
+      [0x13, PhysicalAddress.Ebda >> 10],
+      [0x49, 0x5003], // video mode 3, 80 columns
+    ];
+    for (const [offset, value] of words) this.memory.write16(PhysicalAddress.BiosData + offset, value);
+    this.memory.write8(PhysicalAddress.Ebda, 1); // its size in KiB
+  }
+
+  #currentCycle(): number {
+    if (this.#running < 0) return this.#cycle;
+    return this.#runStart + this.core.retiredNow() - this.#retiredAtStart;
+  }
+
+  /** Processors run one after the other: the counter never goes back from one to the next, as on one crystal. */
+  #timeStamp(): number {
+    this.#highestTsc = Math.max(this.#highestTsc, this.#currentCycle());
+    return this.#highestTsc;
+  }
+
+  #nextEventCycle(): number {
+    const at = this.#queue.nextTime();
+    if (at === Infinity) return Infinity;
+    // The first cycle whose time is not before the event.
+    const cycle = ticksAt(at, this.#hz);
+    return nsAtTick(cycle, this.#hz) >= at ? cycle : cycle + 1;
+  }
+
+  #schedule(at: number, callback: () => void): ScheduledEvent {
+    const event = this.#queue.schedule(at, callback);
+    if (this.#running >= 0) {
+      const cycle = Math.max(this.#nextEventCycle(), this.#currentCycle());
+      if (cycle < this.#sliceEnd) {
+        this.#sliceEnd = cycle;
+        this.core.requestReturn();
+      }
+    }
+    return event;
+  }
+
+  #runEvents(): void {
+    const now = nsAtTick(this.#cycle, this.#hz);
+    for (;;) {
+      const due = this.#queue.takeDue(now);
+      if (due === null || this.#stop !== null) break;
+      this.#eventTime = due.at;
+      due.callback();
+    }
+    this.#eventTime = -1;
+  }
+
+  #skipTo(cycle: number): void {
+    this.#cycle = cycle;
+    for (let index = 0; index < this.#position.length; index++)
+      this.#position[index] = Math.max(this.#position[index], cycle);
+  }
+
+  #idle(index: number): boolean {
+    if (this.#messages[index].length > 0) return false;
+    if (this.#waiting[index]) return true;
+    const vcpu = this.vcpus[index];
+    return vcpu.halted && vcpu.injection === null && !this.board.interruptPending(index);
+  }
+
+  #idleUntil(): number {
+    if (this.#stop !== null) return Infinity;
+    if (!this.vcpus.every((_, index) => this.#idle(index))) return this.now();
+    return Math.max(this.now(), this.#queue.nextTime());
+  }
+
+  #runVcpu(index: number): void {
+    this.#takeMessages(index);
+    const vcpu = this.vcpus[index];
+    this.board.currentVcpu = index;
+    while (this.#stop === null && this.#position[index] < this.#sliceEnd && !this.#idle(index)) {
+      this.#running = index;
+      this.#runStart = this.#position[index];
+      this.#retiredAtStart = this.core.retiredNow();
+      const exit = this.core.run(vcpu, this.#sliceEnd - this.#runStart);
+      this.#position[index] += exit.retired;
+      this.#running = -1;
+      switch (exit.code) {
+        case ExitCode.Budget:
+        case ExitCode.Requested:
+          this.#takeMessages(index);
+          break;
+        case ExitCode.Halt:
+          // Halted with interrupts off: only a message could wake it.
+          if (exit.retired === 0) return;
+          break;
+        case ExitCode.Shutdown:
+          this.#end({ reason: 'triple-fault', vcpu: index });
+          break;
+        default:
+          throw new Error(`A bare processor left run() with exit ${exit.code}, although nothing is intercepted.`);
+      }
+    }
+  }
+
+  #interruptsChanged(vcpu: number): void {
+    if (vcpu === this.#running && this.board.interruptPending(vcpu)) this.core.requestExit();
+  }
+
+  #message(vcpu: number, kind: 'nmi' | 'init' | 'startup', vector: number): void {
+    this.#messages[vcpu].push({ kind, vector });
+    if (vcpu === this.#running) this.core.requestReturn();
+  }
+
+  #takeMessages(index: number): void {
+    for (const message of this.#messages[index].splice(0)) {
+      const vcpu = this.vcpus[index];
+      switch (message.kind) {
+        case 'nmi':
+          if (!this.#waiting[index]) vcpu.inject(2, null, 'nmi');
+          break;
+        case 'init':
+          vcpu.reset();
+          this.board.localApics[index].initReset();
+          // The bootstrap processor would start its firmware again, and there is none.
+          if (index === 0) this.#end({ reason: 'reset' });
+          else this.#waiting[index] = true;
+          break;
+        case 'startup':
+          if (!this.#waiting[index]) break;
+          this.#waiting[index] = false;
+          enterStartup(vcpu, message.vector);
+          break;
+      }
+    }
+  }
+
+  #end(stop: PcStop): void {
+    this.#stop ??= stop;
+    if (this.#running >= 0) this.core.requestReturn();
+  }
+}
