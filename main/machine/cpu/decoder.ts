@@ -97,7 +97,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
       f.set(cls, b.ld8u(PREFIX_CLASS + (long ? 256 : 0)));
       f.set(p, p.add(1));
       // sixteen prefixes are too many for any instruction: stop looking
-      f.brIf(head, cls.and(p.sub(page.add(offset)).ltU(16)));
+      f.brIf(head, cls.ne(0).and(p.sub(page.add(offset)).ltU(16)));
     }),
   );
   const opcode = f.let(b);

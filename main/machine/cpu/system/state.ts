@@ -341,8 +341,12 @@ export class CpuState implements ModeInputs {
     const key = modeKey(this);
     this.set32(F.mode, key);
     const changed = key === old ? 0 : 1;
-    if ((key & ModeKey.Flat) === 0) return changed;
     const oldLimit = this.get32(F.flatLimit);
+    if ((key & ModeKey.Flat) === 0) {
+      // Accesses check their segment themselves, so any page may be in a TLB; 0 is the power-on value
+      if (oldLimit === 0) this.set32(F.flatLimit, 0xffff_ffff);
+      return changed;
+    }
     const limit =
       key === MODE_KEY_64 ? 0xffff_ffff : Math.min(this.limit(Seg.ES), this.limit(Seg.SS), this.limit(Seg.DS));
     this.set32(F.flatLimit, limit);
