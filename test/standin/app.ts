@@ -9,7 +9,7 @@ import path from 'node:path';
 import { closeBrowser, setBrowserProfile } from './browser.ts';
 import { BrowserWindow, onWindows } from './browser-window.ts';
 import { refuseUnknown } from './refuse-unknown.ts';
-import { endUtilityProcesses } from './utility-process.ts';
+import { endUtilityProcesses, utilityMetrics } from './utility-process.ts';
 
 let appFolder = '';
 let manifest: { name: string; productName?: string; version: string } = { name: 'app', version: '0.0.0' };
@@ -79,6 +79,10 @@ class App extends EventEmitter<Record<string, unknown[]>> {
 
   setAboutPanelOptions(_options: object): void {
     // The stand-in has no About panel: the menu that would show it is not shown either.
+  }
+
+  getAppMetrics(): { pid: number; type: string; name?: string }[] {
+    return [{ pid: process.pid, type: 'Browser' }, ...utilityMetrics()];
   }
 
   requestSingleInstanceLock(): boolean {

@@ -27,9 +27,12 @@ const running = new Set<UtilityProcess>();
 
 class UtilityProcess extends EventEmitter<UtilityEvents> implements PortHolder {
   readonly #child: ChildProcess;
+  /** For app.getAppMetrics(). */
+  readonly name: string;
 
   constructor(modulePath: string, args: readonly string[], options: ForkOptions) {
     super();
+    this.name = options.serviceName ?? 'Node Utility Process';
     const stdio = options.stdio ?? 'inherit';
     const [, out, err] = typeof stdio === 'string' ? ['ignore', stdio, stdio] : stdio;
     this.#child = fork(bootstrap, [modulePath, ...args], {
@@ -124,6 +127,11 @@ export const utilityProcess = refuseUnknown('utilityProcess', {
     return refuseUnknown('UtilityProcess', new UtilityProcess(modulePath, args, options));
   },
 });
+
+/** For app.getAppMetrics(). */
+export function utilityMetrics(): { pid: number; type: string; name: string }[] {
+  return [...running].flatMap(({ pid, name }) => (pid === undefined ? [] : [{ pid, type: 'Utility', name }]));
+}
 
 /** When the app ends, its utility processes end with it. */
 export function endUtilityProcesses(): void {

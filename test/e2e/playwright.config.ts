@@ -1,0 +1,18 @@
+/**
+ * Playwright's settings: one app at a time, since each simulates whole hosts.
+ */
+import path from 'node:path';
+import { defineConfig } from '@playwright/test';
+import { projectFolder } from '../../scripts/build-targets.ts';
+
+export default defineConfig({
+  testDir: '.',
+  globalSetup: './build-first.ts',
+  fullyParallel: false,
+  workers: 1,
+  timeout: 90_000,
+  expect: { timeout: 15_000 },
+  forbidOnly: process.env['CI'] !== undefined,
+  outputDir: path.join(projectFolder, 'test-results'),
+  reporter: [['list'], ['json', { outputFile: path.join(projectFolder, 'out', 'reports', 'e2e.json') }]],
+});
