@@ -1,0 +1,59 @@
+// What an HVM vCPU's exits mean.
+
+import type { Exit } from '../../machine/cpu/core.ts';
+import { F } from '../../machine/cpu/layout.ts';
+import { ExitCode } from '../../machine/cpu/system/exit.ts';
+import { guestCpuid } from '../cpuid.ts';
+import { Reg } from '../cpu-view.ts';
+import type { GuestVcpu } from '../vcpu.ts';
+import { isLongMode } from './mode.ts';
+
+export function prepareHvm(v: GuestVcpu): void {
+  if (v.cpu.u32(F.halted) && v.hvm!.interruptPending()) v.cpu.setU32(F.halted, 0);
+}
+
+/** RIP after an instruction of `length` bytes, wrapped to the code's size. */
+function skip(v: GuestVcpu, length: number): void {
+  const next = v.cpu.rip + BigInt(length);
+  v.cpu.rip = isLongMode(v) ? BigInt.asUintN(64, next) : next & 0xffff_ffffn;
+}
+
+export function handleHvmExit(v: GuestVcpu, exit: Exit): void {
+  const { cpu, domain } = v;
+  const length = exit.info3;
+  switch (exit.code) {
+    case ExitCode.Budget:
+    case ExitCode.Requested:
+    case ExitCode.InterruptWindow:
+    case ExitCode.None:
+      return;
+    case ExitCode.Halt:
+      domain.count(domain.counters.exits, 'hlt');
+      if (!v.hvm!.interruptPending()) v.block();
+      return;
+    case ExitCode.Hypercall:
+      domain.count(domain.counters.exits, 'vmcall');
+      skip(v, length);
+      return domain.host.hypercalls.fromHvm(v);
+    case ExitCode.Cpuid: {
+      domain.count(domain.counters.exits, 'cpuid');
+      const r = guestCpuid(v, cpu.regLo(Reg.RAX), cpu.regLo(Reg.RCX));
+      cpu.setReg32(Reg.RAX, r.eax);
+      cpu.setReg32(Reg.RBX, r.ebx);
+      cpu.setReg32(Reg.RCX, r.ecx);
+      cpu.setReg32(Reg.RDX, r.edx);
+      skip(v, length);
+      return;
+    }
+    case ExitCode.NestedFault: {
+      const gpa = (BigInt(exit.info1) << 32n) | BigInt(exit.info0);
+      return domain.crash(
+        `vCPU ${v.id} reached guest-physical address 0x${gpa.toString(16)}, where it has no memory, at 0x${cpu.rip.toString(16)}`,
+      );
+    }
+    case ExitCode.Shutdown:
+      return domain.crash(`vCPU ${v.id}: triple fault at 0x${cpu.rip.toString(16)}`);
+    default:
+      return domain.crash(`vCPU ${v.id}: exit ${exit.code} that an HVM guest does not have`);
+  }
+}

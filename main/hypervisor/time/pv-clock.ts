@@ -1,0 +1,62 @@
+// The PV clock: vcpu_time_info and the wall clock in shared_info (public/xen.h).
+// Invariant: system time in ns = system_time + (((tsc - tsc_timestamp) << shift) * mul >> 32), and the TSC here never
+// drifts against the host's virtual time, so one write per vCPU is good for ever unless the base moves.
+
+import type { Domain } from '../domain.ts';
+import { copyOut } from '../guest-memory.ts';
+import type { GuestVcpu } from '../vcpu.ts';
+
+/** Multiplier and shift that turn cycles of `hz` into nanoseconds (Xen set_time_scale). */
+export function timeScale(hz: number): { mul: number; shift: number } {
+  let shift = 0;
+  let ticks = hz;
+  while (ticks > 2_000_000_000) {
+    ticks = Math.floor(ticks / 2);
+    shift--;
+  }
+  while (ticks <= 1_000_000_000) {
+    ticks *= 2;
+    shift++;
+  }
+  return { mul: Number((1_000_000_000n << 32n) / BigInt(ticks)), shift };
+}
+
+/** Writes a vCPU's time information where the guest reads it. */
+export function updateTimeInfo(v: GuestVcpu): void {
+  const host = v.domain.host;
+  const offset = v.info + 32;
+  fill(v.domain.mem.view, offset, v);
+  if (v.timeArea !== null && host.loaded === v) {
+    const bytes = new Uint8Array(32);
+    fill(new DataView(bytes.buffer), 0, v);
+    copyOut(v, v.timeArea, bytes);
+  }
+}
+
+function fill(view: DataView, at: number, v: GuestVcpu): void {
+  const host = v.domain.host;
+  const { mul, shift } = timeScale(host.clockMHz * 1_000_000);
+  v.timeVersion = (v.timeVersion + 2) >>> 0;
+  view.setUint32(at, v.timeVersion, true);
+  view.setUint32(at + 4, 0, true);
+  const tsc = host.nowCycles();
+  view.setBigUint64(at + 8, BigInt(tsc), true);
+  view.setBigUint64(at + 16, BigInt(Math.floor((tsc * 1000) / host.clockMHz)), true);
+  view.setUint32(at + 24, mul, true);
+  view.setInt8(at + 28, shift);
+  // TSC_STABLE: all vCPUs of a host read one clock.
+  view.setUint8(at + 29, 1);
+  view.setUint16(at + 30, 0, true);
+}
+
+/** Writes the wall clock of a domain: the time of day at system time zero. */
+export function updateWallClock(d: Domain): void {
+  const view = d.mem.view;
+  const base = d.sharedInfo + (d.shinfo32 ? 2304 : 3072);
+  const seconds = d.wallClockBaseNs / 1_000_000_000n;
+  view.setUint32(base, (view.getUint32(base, true) + 2) >>> 0, true);
+  view.setUint32(base + 4, Number(seconds & 0xffff_ffffn), true);
+  view.setUint32(base + 8, Number(d.wallClockBaseNs % 1_000_000_000n), true);
+  // wc_sec_hi: after wc_nsec for 64-bit guests, at the end of arch_shared_info for 32-bit ones.
+  view.setUint32(d.shinfo32 ? d.sharedInfo + 2340 : base + 12, Number(seconds >> 32n), true);
+}
