@@ -48,6 +48,8 @@ export class CpuCore {
   /** Fuel taken away during it to make it return early. */
   #withheld = 0;
   #returnRequested = false;
+  /** #retired when an instruction last began an interrupt shadow: it lasts for exactly one more. */
+  #shadowAt = 0;
   readonly #exit: Exit = { code: 0, info0: 0, info1: 0, info2: 0, info3: 0, retired: 0 };
 
   constructor(mem: HostMemory, bus: Bus = EMPTY_BUS) {
@@ -175,7 +177,13 @@ export class CpuCore {
               if (this.#field(F.eflags) & EFLAGS_TF) this.#withhold(0);
               return next;
             }
-          : routine;
+          : MAY_SET_SHADOW.has(name)
+            ? (op: number) => {
+                const next = routine(op);
+                if (this.#field(F.shadow) !== 0) this.#shadowAt = this.retiredNow();
+                return next;
+              }
+            : routine;
       }
       const instance = new WebAssembly.Instance(new WebAssembly.Module(image.bytes), { env });
       this.#run[mode] = run = instance.exports.run as () => number;
@@ -190,6 +198,7 @@ export class CpuCore {
     this.select(v);
     const start = this.#retired;
     const end = start + budget;
+    this.#shadowAt = start; // a shadow that a run left behind is still on
     const exit = this.#exit;
     const leave = (code: number, fromState: boolean): Exit => {
       exit.code = code;
@@ -244,7 +253,7 @@ export class CpuCore {
       this.#retired += done;
       this.#entryFuel = this.#withheld = 0;
       this.#setField(F.fuel, 0);
-      if (shadow !== 0 && done > 0 && this.#field(F.shadow) === shadow) this.#setField(F.shadow, 0);
+      if (this.#retired > this.#shadowAt) this.#setField(F.shadow, 0);
       switch (reason) {
         case RunExit.Budget:
         case RunExit.Mode:
@@ -298,3 +307,4 @@ export class CpuCore {
   }
 }
 const MAY_SET_TF = new Set(['popf', 'iret', 'sysret', 'sysexit']);
+const MAY_SET_SHADOW = new Set(['sti', 'mov_to_sreg', 'pop_sreg']);
