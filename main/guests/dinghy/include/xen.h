@@ -138,6 +138,7 @@ void *xen_lent_page(uptr frame);
 
 typedef void event_handler(u32 port);
 void event_handle(u32 port, event_handler *handler);
+/// The port (never 0), or 0 when Xen refuses.
 u32 event_bind_virq(u32 virq, event_handler *handler);
 void event_send(u32 port);
 void events_dispatch(void);

@@ -45,7 +45,7 @@ void xen_timer_arm(u64 deadline) {
 }
 
 void xen_time_init(void) {
-    event_bind_virq(VIRQ_TIMER, timer_event);
+    if (!event_bind_virq(VIRQ_TIMER, timer_event)) panic("Xen refused the timer interrupt");
     hypercall3(XEN_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
     const struct xen_time_info *time = &shared_info->vcpu[0].time;
     // Hz = (10^9 << 32) / mul >> shift

@@ -23,17 +23,17 @@ static void emergency_event(u32 port) {
 void xen_console_init(void) {
     uptr frame;
     if (pv_start_info) {
-        if (pv_start_info->flags & SIF_INITDOMAIN) {
-            event_bind_virq(VIRQ_CONSOLE, emergency_event);
-            return;
-        }
-        frame = pv_start_info->console_mfn;
-        ring_port = pv_start_info->console_port;
+        bool initial = pv_start_info->flags & SIF_INITDOMAIN; // its console fields mean something else
+        frame = initial ? 0 : pv_start_info->console_mfn;
+        ring_port = initial ? 0 : pv_start_info->console_port;
     } else {
         frame = (uptr)xen_hvm_parameter(HVM_PARAM_CONSOLE_PFN);
         ring_port = (u32)xen_hvm_parameter(HVM_PARAM_CONSOLE_EVTCHN);
     }
-    if (!frame || !ring_port) return;
+    if (!frame || !ring_port) {
+        event_bind_virq(VIRQ_CONSOLE, emergency_event); // refused to all but the initial domain
+        return;
+    }
     ring = xen_lent_page(frame);
     event_handle(ring_port, ring_event);
 }
