@@ -118,8 +118,8 @@ export function newBasePointer(v: GuestVcpu, mfn: number): number {
     if (old >= 0) types.putPageAndType(old);
   }
   pv.loadCr3();
-  // An update of the top level of a 32-bit guest is seen because every walk starts from memory; stale lines go.
-  if (v.domain.is32) frames.flushNeeded = true;
+  // Another address space: global entries are its user pages, and go too (only kernel <-> user keeps them).
+  frames.flushNeeded = true;
   return 0;
 }
 
@@ -134,6 +134,7 @@ function newUserBasePointer(v: GuestVcpu, mfn: number): number {
   }
   const old = pv.guestTableUser;
   pv.guestTableUser = mfn === 0 ? -1 : mfn;
+  v.domain.host.frames.flushNeeded = true;
   if (old >= 0) types.putPageAndType(old);
   return 0;
 }
