@@ -265,6 +265,8 @@ export class CpuCore {
           break;
         case RunExit.Fault: {
           const vector = this.#field(F.faultVector);
+          // No exception is pending when the access left instead, for want of a second-level translation
+          if (vector < 0) return leave(this.#field(F.exit), true);
           const error = this.#field(F.faultHasError) ? this.#field(F.faultError) : null;
           this.#setField(F.faultVector, -1);
           const out = this.#exception(v, vector, error, 'fault', deliver, leave);

@@ -31,6 +31,8 @@ export interface VcpuState {
   segments: SegmentState[];
   fields: Record<string, bigint>;
   dr: bigint[];
+  /** Memory type range registers: eight pairs of base and mask, eleven fixed ranges, the default type. */
+  mtrr: bigint[];
   fpr: { significand: bigint; signExponent: number }[];
   xmm: [bigint, bigint][];
 }
@@ -154,6 +156,7 @@ export class Vcpu {
       segments: Array.from({ length: 8 }, (_, n) => this.segment(n)),
       fields,
       dr: Array.from({ length: 8 }, (_, n) => this.get64(F.dr + n * 8)),
+      mtrr: Array.from({ length: 28 }, (_, n) => this.get64(F.mtrrVariable + n * 8)),
       fpr: Array.from({ length: 8 }, (_, n) => ({
         significand: this.get64(F.fpr + n * 16),
         signExponent: this.get32(F.fpr + n * 16 + 8) & 0xffff,
@@ -170,6 +173,7 @@ export class Vcpu {
     for (const f of FIELDS_32) this.set32(F[f], Number(s.fields[f]));
     this.cpl = Number(s.fields.cpl);
     s.dr.forEach((v, n) => this.set64(F.dr + n * 8, v));
+    s.mtrr.forEach((v, n) => this.set64(F.mtrrVariable + n * 8, v));
     s.fpr.forEach((v, n) => {
       this.set64(F.fpr + n * 16, v.significand);
       this.set64(F.fpr + n * 16 + 8, BigInt(v.signExponent));
@@ -191,7 +195,7 @@ export class Vcpu {
     this.rip = 0xfff0n;
     this.set32(F.eflags, 2);
     this.set64(F.ccR, 1n);
-    this.setReg(2, 0x000906ean); // EDX: processor signature
+    this.setReg(2, 0x000106can); // EDX: processor signature, as CPUID leaf 1 has it
     const data = { selector: 0, base: 0n, limit: 0xffff, attr: 0x93 };
     for (const n of [Seg.ES, Seg.SS, Seg.DS, Seg.FS, Seg.GS]) this.setSegment(n, data);
     this.setSegment(Seg.CS, { selector: 0xf000, base: 0xffff0000n, limit: 0xffff, attr: 0x9b });

@@ -46,8 +46,8 @@ export interface System {
   updateTlbSelect(): void;
   /** After CPL, CR0, EFER, EFLAGS.VM or a segment changed. True if the mode key changed. */
   recomputeMode(): boolean;
-  /** Runs TypeScript that may raise: Next.Fault or Next.ExitBefore if it did, else what it returned. */
-  guard(body: () => number): number;
+  /** Runs TypeScript that may raise: Next.Fault or Next.ExitBefore if it did, else what it returned (nothing = Next.Sequential). */
+  guard(body: () => number | void): number;
   /** Control and model-specific registers for those who hold the vCPU: same checks as the instructions. */
   readMsr(msr: number): MsrValue | null;
   writeMsr(msr: number, lo: number, hi: number): boolean;
@@ -102,7 +102,7 @@ export function createSystem(ctx: SystemContext): System {
     instructionLength: 0,
   };
 
-  const guard = (body: () => number): number => guarded(body)(0);
+  const guard = (body: () => number | void): number => guarded(() => body() ?? Next.Sequential)(0);
 
   return {
     routines,

@@ -9,7 +9,7 @@ import { Cr0, Cr4, Efer } from './state.ts';
 import type { CpuState } from './state.ts';
 
 /** Kinds of access. */
-export const Access = { Read: 0, Write: 1, Execute: 2 } as const;
+export const Access = { Read: 0, Write: 1, Exec: 2 } as const;
 
 /** Bits of the page-fault error code (SDM vol. 3, 4.7). */
 export const PageError = { Present: 1, Write: 2, User: 4, Reserved: 8, Fetch: 16 } as const;
@@ -204,7 +204,7 @@ export class PageWalker {
     const pageUser = (combined & PTE_U) !== 0;
     const pageWritable = (combined & PTE_W) !== 0;
     const mayWrite = pageWritable || (!user && (cr0 & Cr0.WP) === 0);
-    if ((user && !pageUser) || (access === Access.Write && !mayWrite) || (access === Access.Execute && nx)) {
+    if ((user && !pageUser) || (access === Access.Write && !mayWrite) || (access === Access.Exec && nx)) {
       return this.#fail(PageError.Present, access, user, nxe);
     }
     this.user = pageUser;
@@ -243,7 +243,7 @@ export class PageWalker {
       bits |
       (access === Access.Write ? PageError.Write : 0) |
       (user ? PageError.User : 0) |
-      (access === Access.Execute && nxe ? PageError.Fetch : 0);
+      (access === Access.Exec && nxe ? PageError.Fetch : 0);
     return false;
   }
 

@@ -39,7 +39,7 @@ describe('32-bit paging', () => {
     expect(walk(f, 0x5000, Access.Read, true)).toBe('fault 5');
     expect(walk(f, 0x5000, Access.Write, true)).toBe('fault 7');
     // without NX, a fetch is reported like a read
-    expect(walk(f, 0x5000, Access.Execute, true)).toBe('fault 5');
+    expect(walk(f, 0x5000, Access.Exec, true)).toBe('fault 5');
     expect(f.peek32(0x1_1014)).toBe(0x5001);
     expect(f.peek32(0x1_0000)).toBe(0x1_1007);
   });
@@ -134,8 +134,8 @@ describe('PAE paging', () => {
     expect(walk(f, 0x6000, Access.Read)).toBe('fault 9');
     f.set(F.efer, 0x800);
     expect(walk(f, 0x6000, Access.Read)).toBe('frame 6');
-    expect(walk(f, 0x6000, Access.Execute)).toBe('fault 11');
-    expect(walk(f, 0x5000, Access.Execute)).toBe('frame 5');
+    expect(walk(f, 0x6000, Access.Exec)).toBe('fault 11');
+    expect(walk(f, 0x5000, Access.Exec)).toBe('frame 5');
     expect(walk(f, 0x7000, Access.Read)).toBe('fault 9');
   });
 
