@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 export const projectFolder = fileURLToPath(new URL('..', import.meta.url));
 export const outFolder = path.join(projectFolder, 'out');
 
-/** Code that runs in Node: entry name in out/main -> source. Each may be started by its file name alone. */
+/** Code that runs in Node: entry name in out/main -> source. */
 export const nodeEntries: Readonly<Record<string, string>> = {
   app: 'main/app/index.ts',
   engine: 'main/engine/index.ts',
@@ -23,8 +23,14 @@ const sourceFiles = ['package-lock.json', 'package.json', 'vite.renderer.config.
 /** Written last by a build that succeeded. */
 export const buildStamp = path.join(outFolder, 'build.json');
 
-/** Files that the simulation reads at run time and that are copied as they are, by extension: into out/main, under the same path as below main/. */
-export const assetExtensions = ['.wasm', '.elf', '.bin', '.gz'] as const;
+/**
+ * Files under main/ that are read at run time: copied to the same place under out/main. Sources name them relative to
+ * import.meta.url, which the build makes mean the same place (scripts/mirror-import-meta.ts).
+ */
+export function isRunTimeFile(pathBelowMain: string): boolean {
+  const path = pathBelowMain.replaceAll('\\', '/');
+  return path.endsWith('.wasm') || /^guests\/.*(\/images\/|\/manifest\.json$)/.test(path);
+}
 
 /** True when a build is missing or some source is newer than it. */
 export function buildIsOlderThanSources(): boolean {

@@ -10,14 +10,16 @@ import { rolldown, type InputOptions } from 'rolldown';
 import { build as viteBuild } from 'vite';
 import {
   appVersion,
-  assetExtensions,
   buildIsOlderThanSources,
   buildStamp,
   filesUnder,
+  isRunTimeFile,
   nodeEntries,
   outFolder,
   projectFolder,
 } from './build-targets.ts';
+import { icnsFile, icoFile } from './icon-files.ts';
+import { mirrorImportMeta } from './mirror-import-meta.ts';
 
 const inProject = (...parts: string[]): string => path.join(projectFolder, ...parts);
 
@@ -30,17 +32,19 @@ async function buildNode(): Promise<void> {
     input: Object.fromEntries(Object.entries(nodeEntries).map(([name, source]) => [name, inProject(source)])),
     external: [/^node:/, 'electron'],
     platform: 'node',
+    plugins: [mirrorImportMeta(inProject('main'))],
   });
   await bundle.write({
     dir: folder,
     format: 'esm',
     entryFileNames: '[name].js',
-    // Flat, so that a file named relative to import.meta.url is found from a shared chunk too.
+    // Flat: import.meta.url names this one folder in every chunk (scripts/mirror-import-meta.ts).
     chunkFileNames: 'shared-[hash].js',
     sourcemap: true,
   });
   await bundle.close();
-  copyAssets(folder);
+  copyRunTimeFiles(folder);
+  writeEntryMirrors(folder);
 }
 
 /** A sandboxed preload script must be one CommonJS file. */
@@ -69,13 +73,22 @@ function common(): InputOptions {
   };
 }
 
-/** Files read at run time, under the same relative path as in main/. */
-function copyAssets(folder: string): void {
+function copyRunTimeFiles(folder: string): void {
   for (const file of filesUnder(inProject('main'))) {
-    if (!assetExtensions.some((extension) => file.endsWith(extension))) continue;
-    const target = path.join(folder, path.relative(inProject('main'), file));
+    const below = path.relative(inProject('main'), file);
+    if (!isRunTimeFile(below)) continue;
+    mkdirSync(path.dirname(path.join(folder, below)), { recursive: true });
+    cpSync(file, path.join(folder, below));
+  }
+}
+
+/** Entries also answer under their source's path, where sources look for them (a worker beside the engine). */
+function writeEntryMirrors(folder: string): void {
+  for (const [name, source] of Object.entries(nodeEntries)) {
+    const below = path.posix.relative('main', source).replace(/\.ts$/, '.js');
+    const target = path.join(folder, below);
     mkdirSync(path.dirname(target), { recursive: true });
-    cpSync(file, target);
+    writeFileSync(target, `import '${path.posix.relative(path.posix.dirname(below), `${name}.js`)}';\n`);
   }
 }
 
@@ -89,11 +102,17 @@ function buildIcons(): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const svg = readFileSync(inProject('build/icon.svg'));
-  for (const size of [16, 24, 32, 48, 64, 128, 256, 512, 1024]) {
-    const png = new Resvg(svg, { fitTo: { mode: 'width', value: size } }).render().asPng();
-    writeFileSync(path.join(folder, `${size}x${size}.png`), png);
-  }
-  cpSync(path.join(folder, '512x512.png'), path.join(folder, 'icon.png'));
+  const images = new Map(
+    [16, 24, 32, 48, 64, 128, 256, 512, 1024].map((size) => [
+      size,
+      new Resvg(svg, { fitTo: { mode: 'width', value: size } }).render().asPng(),
+    ]),
+  );
+  for (const [size, png] of images) writeFileSync(path.join(folder, `${size}x${size}.png`), png);
+  writeFileSync(path.join(folder, 'icon.png'), images.get(512) as Buffer);
+  // Beside the folder of PNG files, which Linux packages take as a whole.
+  writeFileSync(path.join(outFolder, 'icon.ico'), icoFile(images));
+  writeFileSync(path.join(outFolder, 'icon.icns'), icnsFile(images));
 }
 
 /** Builds everything. Throws what the bundlers throw. */
