@@ -4,7 +4,9 @@ import { arithmetic } from './arithmetic.ts';
 import { bits } from './bits.ts';
 import { control } from './control.ts';
 import { data } from './data.ts';
+import { fxsave } from './fxsave.ts';
 import { privileged } from './privileged.ts';
 import { strings } from './strings.ts';
+import { x87 } from './x87.ts';
 
-export const INSTRUCTIONS: readonly Instruction[] = [...arithmetic, ...data, ...bits, ...control, ...strings, ...privileged];
+export const INSTRUCTIONS: readonly Instruction[] = [...arithmetic, ...data, ...bits, ...control, ...strings, ...privileged, ...x87, ...fxsave];

@@ -8,6 +8,7 @@ import type { EventKind, EventRecord } from './deliver.ts';
 import { descriptorTableRoutines } from './descriptor-tables.ts';
 import { FAULT, LEAVE } from './fault.ts';
 import { flagRoutines } from './flag-routines.ts';
+import { fpuRoutines } from '../fpu/index.ts';
 import { identificationRoutines } from './identification.ts';
 import { iretRoutines } from './iret.ts';
 import { F, Next } from '../layout.ts';
@@ -85,6 +86,7 @@ export function createSystem(ctx: SystemContext): System {
     ...portRoutines(parts),
     ...flagRoutines(parts),
     ...systemCallRoutines(parts),
+    ...fpuRoutines(parts),
   };
   const routines = Object.fromEntries(
     ROUTINE_NAMES.map((name) => {

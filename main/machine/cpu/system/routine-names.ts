@@ -1,5 +1,7 @@
 // Names of the system routines that the instruction table may refer to.
 
+import { FPU_ROUTINE_NAMES } from '../fpu/index.ts';
+
 export const ROUTINE_NAMES = [
   // interrupts and far transfers
   'int_n',
@@ -87,6 +89,8 @@ export const ROUTINE_NAMES = [
   'vmmcall',
   // stack frames
   'enter',
+  // floating point
+  ...FPU_ROUTINE_NAMES,
 ] as const;
 
 export type RoutineName = (typeof ROUTINE_NAMES)[number];
