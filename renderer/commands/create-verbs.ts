@@ -1,0 +1,54 @@
+// Creating domains from templates: one verb per template, offer (mode) and host.
+import { IconCube } from '@tabler/icons-vue';
+import type { Template } from '../../shared/model.ts';
+import { announcer } from '../composables/announcer.ts';
+import { messages } from '../messages/index.ts';
+import { useLab } from '../stores/lab.ts';
+import { useSelection } from '../stores/selection.ts';
+import type { Verb } from './command.ts';
+
+/** Memory an offer gives its domain; 0 when the engine decides. */
+export function offerMemory(offer: Template['offers'][number] | undefined): number {
+  const memory = offer?.spec.memoryMiB;
+  return typeof memory === 'number' ? memory : 0;
+}
+
+/**
+ * Boots a template on a host and selects the domain.
+ * @param offer label of one of the template's offers; the first when left out
+ * @returns the domain's uuid, undefined when the engine refused (the person was told)
+ */
+export async function createDomain(template: string, host: string, offer?: string): Promise<string | undefined> {
+  const lab = useLab();
+  const uuid = await lab.createFromTemplate(template, host, offer);
+  if (uuid === undefined) return undefined;
+  useSelection().select(uuid);
+  announcer.say(messages.domain.created(lab.domain(uuid)?.name ?? '', host), uuid);
+  return uuid;
+}
+
+/** @param only limits to one template or one host; labels leave out what is then plain */
+export function createVerbs(only: { template?: string; host?: string } = {}): Verb[] {
+  const lab = useLab();
+  const verbs: Verb[] = [];
+  for (const template of lab.templates) {
+    if (only.template !== undefined && template.id !== only.template) continue;
+    for (const host of lab.hosts) {
+      if (only.host !== undefined && host.name !== only.host) continue;
+      for (const offer of template.offers) {
+        const about = only.host === undefined ? messages.shelf.createOn(host.name) : template.title;
+        verbs.push({
+          id: `create.${template.id}.${offer.label}.${host.name}`.replace(/[^\w.-]/g, '_'),
+          group: messages.verbs.create,
+          title: messages.verbs.createTitle(template.title, offer.label, host.name),
+          label: template.offers.length > 1 ? messages.verbs.withMode(about, offer.label) : about,
+          icon: IconCube,
+          keywords: offer.mode,
+          disabledReason: template.unavailable ?? lab.refusal(host.name, offerMemory(offer)),
+          run: () => void createDomain(template.id, host.name, offer.label),
+        });
+      }
+    }
+  }
+  return verbs;
+}

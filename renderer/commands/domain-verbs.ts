@@ -1,0 +1,95 @@
+// What can be done to one domain. Which of these make sense now is read from its state; the reason is said where one is not.
+import {
+  IconPencil,
+  IconPlayerPause,
+  IconPlayerPlay,
+  IconPower,
+  IconTerminal2,
+  IconTrash,
+} from '@tabler/icons-vue';
+import { announcer } from '../composables/announcer.ts';
+import { messages } from '../messages/index.ts';
+import { useLab } from '../stores/lab.ts';
+import { useNotices } from '../stores/notices.ts';
+import { useSelection } from '../stores/selection.ts';
+import { useWindow } from '../stores/window.ts';
+import type { Verb } from './command.ts';
+import type { VerbContext } from './context.ts';
+
+/** Takes back the last destroy: the domain returns at the current lab time. */
+export async function undo(): Promise<void> {
+  const lab = useLab();
+  const answer = await lab.undo();
+  if (!answer) return;
+  useSelection().select(answer.uuid);
+  announcer.say(messages.domain.restored(lab.domain(answer.uuid)?.name ?? ''));
+}
+
+/** Destroys at once, and offers the way back: a toast with Undo, and Ctrl+Z for as long as the engine keeps it. */
+export async function destroyDomain(uuid: string, undoKey: string): Promise<void> {
+  const lab = useLab();
+  const domain = lab.domain(uuid);
+  if (!domain) return;
+  if (!(await lab.destroy(uuid))) return;
+  announcer.say(messages.domain.destroyedSpoken(domain.name));
+  useNotices().post({
+    tone: 'plain',
+    title: messages.domain.destroyed(domain.name),
+    detail: messages.domain.returned(domain.memoryMiB, domain.host),
+    action: { label: messages.actions.undo, shortcut: undoKey, run: () => void undo() },
+  });
+}
+
+/** The verbs of one domain, in the order of its menu. */
+export function domainVerbs(uuid: string, { key, enterConsole }: VerbContext): Verb[] {
+  const lab = useLab();
+  const domain = lab.domain(uuid);
+  if (!domain) return [];
+  const { name } = domain;
+  const paused = domain.look === 'paused';
+  const gone = domain.look === 'crashed' || domain.look === 'shutdown' ? messages.verbs.notRunning(name) : undefined;
+  const building = domain.look === 'building' ? messages.verbs.stillBuilding(name) : undefined;
+  const verb = (id: string, label: string, more: Partial<Verb> & Pick<Verb, 'run'>): Verb => ({
+    id: `${id}.${uuid}`,
+    group: name,
+    title: messages.verbs.of(label, name),
+    label,
+    ...more,
+  });
+  return [
+    verb('domain.console', messages.verbs.console, {
+      icon: IconTerminal2,
+      shortcut: key('domain.console'),
+      run: () => {
+        useSelection().select(uuid);
+        enterConsole();
+      },
+    }),
+    verb('domain.pause', paused ? messages.verbs.unpause : messages.verbs.pause, {
+      icon: paused ? IconPlayerPlay : IconPlayerPause,
+      shortcut: key('domain.pause'),
+      disabledReason: gone ?? building,
+      run: () => {
+        void (paused ? lab.unpauseDomain(uuid) : lab.pauseDomain(uuid)).then((done) => {
+          if (done) announcer.say(paused ? messages.domain.unpaused(name) : messages.domain.paused(name));
+        });
+      },
+    }),
+    verb('domain.shutdown', messages.verbs.shutDown, {
+      icon: IconPower,
+      disabledReason: gone ?? building,
+      run: () => void lab.shutDown(uuid),
+    }),
+    verb('domain.rename', messages.verbs.rename, {
+      icon: IconPencil,
+      shortcut: key('domain.rename'),
+      run: () => useWindow().openSheet({ kind: 'rename', uuid }),
+    }),
+    verb('domain.destroy', messages.verbs.destroy, {
+      icon: IconTrash,
+      shortcut: key('domain.destroy'),
+      danger: true,
+      run: () => void destroyDomain(uuid, key('edit.undo')),
+    }),
+  ];
+}

@@ -1,0 +1,229 @@
+// Every verb of the window in one place: what the command table, the palette, menus and buttons run.
+import { IconDeviceFloppy, IconFileImport, IconFolderOpen, IconKeyboard, IconMoon, IconPlus } from '@tabler/icons-vue';
+import type { BulkheadBridge } from '../../shared/bridge.ts';
+import { cycleRegion } from '../composables/regions.ts';
+import type { MenuEntry } from '../composables/menu.ts';
+import { switchTheme } from '../composables/theme.ts';
+import { formatPercent } from '../format/numbers.ts';
+import { messages } from '../messages/index.ts';
+import { useImport } from '../stores/import.ts';
+import { useLab } from '../stores/lab.ts';
+import { useNotices } from '../stores/notices.ts';
+import { usePreferences } from '../stores/preferences.ts';
+import { useSelection } from '../stores/selection.ts';
+import { useSession } from '../stores/session.ts';
+import { useWindow } from '../stores/window.ts';
+import { clockVerbs, speedVerbs } from './clock-verbs.ts';
+import type { Verb } from './command.ts';
+import { toMenuAction } from './command.ts';
+import type { VerbContext } from './context.ts';
+import { createDomain, createVerbs as creationVerbs } from './create-verbs.ts';
+import { destroyDomain, domainVerbs, undo } from './domain-verbs.ts';
+import { hostVerbs, topologyVerbs } from './host-verbs.ts';
+import { printKeys } from './printed-keys.ts';
+
+interface Options {
+  readonly bridge: BulkheadBridge;
+  readonly mac: boolean;
+  readonly enterConsole: () => void;
+}
+
+const separator: MenuEntry = { kind: 'separator' };
+
+export function createVerbs({ bridge, mac, enterConsole }: Options) {
+  const context: VerbContext = { bridge, key: printKeys(mac), enterConsole };
+  const { key } = context;
+  const lab = useLab();
+  const session = useSession();
+  const files = useImport();
+  const selection = useSelection();
+  const view = useWindow();
+  const preferences = usePreferences().values;
+
+  async function openFiles(paths: readonly string[]): Promise<void> {
+    const labs = paths.filter((path) => path.endsWith('.bulkhead'));
+    if (labs.length > 0) await session.attempt(bridge.engine.openLab(labs[0]));
+    const others = paths.filter((path) => !path.endsWith('.bulkhead'));
+    if (others.length > 0) await files.inspect(others);
+  }
+
+  /** Verbs of the lab file, of importing and of the window. */
+  function appVerbs(): Verb[] {
+    const group = messages.verbs.lab;
+    const verb = (id: string, label: string, icon: Verb['icon'], run: () => void, shortcut?: string): Verb => ({
+      id,
+      group,
+      title: label,
+      label,
+      icon,
+      shortcut: shortcut || undefined,
+      run,
+    });
+    return [
+      verb('import.open', `${messages.shelf.importTitle}…`, IconFileImport, () => void openImport(), key('import.open')),
+      verb('lab.new', messages.verbs.newLab, IconPlus, () => void newLab()),
+      verb('lab.open', messages.verbs.openLab, IconFolderOpen, () => void openLab()),
+      verb('lab.export', messages.verbs.exportLab, IconDeviceFloppy, () => void exportLab()),
+      verb('view.theme', messages.verbs.theme, IconMoon, () => void switchTheme(bridge)),
+      verb('help.shortcuts', messages.shortcuts.title, IconKeyboard, () => view.openSheet({ kind: 'shortcuts' }), key('help.shortcuts')),
+      {
+        ...verb('edit.undo', messages.actions.undo, undefined, () => void undo(), key('edit.undo')),
+        title: lab.undoable ?? messages.actions.undo,
+        disabledReason: lab.undoable ? undefined : messages.verbs.nothingToUndo,
+      },
+    ];
+  }
+
+  async function openImport(): Promise<void> {
+    const paths = await session.attempt(bridge.files.open('import'));
+    if (paths && paths.length > 0) await openFiles(paths);
+  }
+  async function openLab(): Promise<void> {
+    const paths = await session.attempt(bridge.files.open('lab'));
+    if (paths && paths.length > 0) await session.attempt(bridge.engine.openLab(paths[0]));
+  }
+  async function newLab(): Promise<void> {
+    const path = await session.attempt(bridge.files.save('lab', messages.verbs.newLabName));
+    if (path) await session.attempt(bridge.engine.openLab(path));
+  }
+  async function exportLab(): Promise<void> {
+    const path = await session.attempt(bridge.files.save('lab', `${lab.name}.bulkhead`));
+    if (path && (await lab.exportTo(path)))
+      useNotices().post({ tone: 'plain', title: messages.verbs.exported, detail: path });
+  }
+
+  function all(): Verb[] {
+    const domains = [...lab.domainIds].sort((a, b) => Number(b === selection.uuid) - Number(a === selection.uuid));
+    return [
+      ...domains.flatMap((uuid) => domainVerbs(uuid, context)),
+      ...creationVerbs(),
+      ...clockVerbs(context),
+      ...appVerbs(),
+      ...topologyVerbs(context),
+      ...lab.hosts.flatMap((host) => hostVerbs(host.name)),
+      ...speedVerbs(),
+    ];
+  }
+
+  /**
+   * Runs a command of the table.
+   * @returns false when it cannot run now
+   */
+  function runCommand(id: string): boolean {
+    switch (id) {
+      case 'view.palette':
+        view.openPalette();
+        return true;
+      case 'view.nextRegion':
+        cycleRegion(1);
+        return true;
+      case 'view.previousRegion':
+        cycleRegion(-1);
+        return true;
+      case 'view.lab':
+        document.querySelector<HTMLElement>('[data-tile][tabindex="0"], [data-testid="boot-first"]')?.focus();
+        return true;
+      case 'domain.create':
+        view.openPalette(`${messages.verbs.create} `);
+        return true;
+      default:
+    }
+    const verb = id.startsWith('domain.')
+      ? selection.uuid && domainVerbs(selection.uuid, context).find((entry) => entry.id === `${id}.${selection.uuid}`)
+      : [...clockVerbs(context), ...appVerbs(), ...topologyVerbs(context)].find((entry) => entry.id === id);
+    if (!verb || verb.disabledReason) return false;
+    verb.run();
+    return true;
+  }
+
+  const inspectorIds = ['domain.pause', 'domain.shutdown'];
+
+  return {
+    all,
+    runCommand,
+    openFiles,
+    create: (template: string, host: string) => void createDomain(template, host),
+    createOn: (host: string) => creationVerbs({ host }),
+    createFrom: (template: string) => creationVerbs({ template }),
+    destroy: (uuid: string) => void destroyDomain(uuid, key('edit.undo')),
+    speeds: speedVerbs,
+
+    async bootFirst(): Promise<void> {
+      const template = lab.firstTemplate;
+      const host = lab.hosts[0];
+      if (!template || !host || !(await createDomain(template.id, host.name))) return;
+      preferences.tab = 'console';
+      if (!lab.clock.running) void lab.runClock();
+      enterConsole();
+    },
+
+    /** Inspector tabs are numbered as they stand. */
+    chooseTab(index: number): void {
+      const tabs = document.querySelectorAll<HTMLElement>('[role=tab]');
+      tabs[index]?.click();
+      tabs[index]?.focus();
+    },
+
+    domainMenu: (uuid: string): MenuEntry[] => {
+      const verbs = domainVerbs(uuid, context).map(toMenuAction);
+      return [...verbs.slice(0, -1), separator, ...verbs.slice(-1)];
+    },
+
+    hostMenu: (host: string): MenuEntry[] => [
+      { kind: 'heading', label: messages.verbs.create },
+      ...creationVerbs({ host }).map(toMenuAction),
+      separator,
+      ...hostVerbs(host).map(toMenuAction),
+    ],
+
+    labMenu: (): MenuEntry[] => {
+      const verbs = [...appVerbs(), ...topologyVerbs(context)];
+      const pick = (...ids: string[]): MenuEntry[] => verbs.filter((verb) => ids.includes(verb.id)).map(toMenuAction);
+      return [
+        ...pick('lab.new', 'lab.open', 'lab.export'),
+        separator,
+        ...pick('import.open'),
+        separator,
+        ...pick('host.add', 'link.edit'),
+        separator,
+        ...pick('edit.undo', 'help.shortcuts'),
+      ];
+    },
+
+    taskMenu: (): MenuEntry[] =>
+      lab.runningTasks.map((task) => ({
+        kind: 'action' as const,
+        id: String(task.id),
+        label: messages.verbs.cancelTask(task.title),
+        detail: task.progress === null ? task.phase : `${task.phase} ${formatPercent(task.progress)}`,
+        disabledReason: task.cancellable ? undefined : messages.verbs.cannotCancel,
+        run: () => void lab.cancelTask(task.id),
+      })),
+
+    inspectorVerbs: (uuid: string | undefined): Verb[] =>
+      uuid === undefined
+        ? []
+        : domainVerbs(uuid, context).filter((verb) => inspectorIds.some((id) => verb.id === `${id}.${uuid}`)),
+
+    inspectorIcons: (uuid: string | undefined): Verb[] =>
+      uuid === undefined
+        ? []
+        : domainVerbs(uuid, context).filter((verb) =>
+            ['domain.rename', 'domain.destroy'].some((id) => verb.id === `${id}.${uuid}`),
+          ),
+
+    /** Leads to the domain that a recorded event is about. */
+    followEvent({ uuid }: { uuid?: string }): void {
+      if (uuid === undefined || !lab.domain(uuid)) return;
+      selection.select(uuid);
+      document.querySelector<HTMLElement>(`[data-tile][data-uuid="${CSS.escape(uuid)}"]`)?.focus();
+    },
+
+    async recover(): Promise<void> {
+      if (session.phase === 'refused') await openLab();
+      else await session.restart();
+    },
+  };
+}
+
+export type Verbs = ReturnType<typeof createVerbs>;

@@ -1,0 +1,56 @@
+// Importing: a file is inspected by the engine; what it found becomes a sheet, or the reason why it cannot be used.
+import { defineStore } from 'pinia';
+import { ref, shallowRef } from 'vue';
+import type { FileReport } from '../../shared/model.ts';
+import { announcer } from '../composables/announcer.ts';
+import type { ImportProblem } from '../frame/import-problem.ts';
+import { messages } from '../messages/index.ts';
+import { useSession } from './session.ts';
+
+export const fileName = (path: string): string => path.split(/[\\/]/).at(-1) ?? path;
+
+/** What the drop zone says of a file that boots nowhere here; undefined when it does. */
+export function importProblem(report: FileReport): ImportProblem | undefined {
+  if (report.kind === 'xl-config' || (report.kind === 'kernel' && report.modes.length > 0)) return undefined;
+  const why =
+    report.kind === 'ramdisk'
+      ? messages.importing.ramdiskNeedsKernel
+      : report.kind === 'lab'
+        ? messages.importing.openLabInstead
+        : messages.importing.needed;
+  return {
+    file: fileName(report.path),
+    what: report.summary,
+    why,
+    checked: report.checked.map((check) => messages.importing.check(check.text, check.found)),
+  };
+}
+
+export const useImport = defineStore('import', () => {
+  const session = useSession();
+  const found = shallowRef<FileReport>();
+  const problem = shallowRef<ImportProblem>();
+  const busy = ref(false);
+
+  /** Asks the engine what a file is. Of several files the first is taken. */
+  async function inspect(paths: readonly string[]): Promise<void> {
+    if (paths.length === 0 || busy.value) return;
+    busy.value = true;
+    problem.value = undefined;
+    const report = await session.act((engine) => engine.inspectFile({ path: paths[0] }));
+    busy.value = false;
+    if (!report) return;
+    problem.value = importProblem(report);
+    if (problem.value) announcer.say(`${messages.shelf.cannotBoot(problem.value.file)}. ${report.summary}`);
+    else found.value = report;
+  }
+
+  return {
+    found,
+    problem,
+    busy,
+    inspect,
+    close: () => (found.value = undefined),
+    dismiss: () => (problem.value = undefined),
+  };
+});

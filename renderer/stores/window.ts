@@ -1,0 +1,40 @@
+// What is open over the lab: palette or sheet. The lab itself knows nothing of it.
+import { defineStore } from 'pinia';
+import { ref, shallowRef } from 'vue';
+
+export type Sheet =
+  | { readonly kind: 'shortcuts' }
+  /** Adds a host, or edits the one named. */
+  | { readonly kind: 'host'; readonly host: string | undefined }
+  | { readonly kind: 'link' }
+  | { readonly kind: 'rename'; readonly uuid: string };
+
+export const useWindow = defineStore('window', () => {
+  const palette = ref<{ readonly query: string }>();
+  const sheet = shallowRef<Sheet>();
+  let returnTo: HTMLElement | undefined;
+
+  function openPalette(query = ''): void {
+    palette.value = { query };
+  }
+
+  function openSheet(next: Sheet): void {
+    returnTo = document.activeElement instanceof HTMLElement ? document.activeElement : undefined;
+    sheet.value = next;
+  }
+
+  function closeSheet(): void {
+    sheet.value = undefined;
+    if (returnTo?.isConnected) returnTo.focus();
+    returnTo = undefined;
+  }
+
+  /** Ctrl+F6: back to the tile whose console had the keys. */
+  function leaveConsole(): void {
+    const tile = document.querySelector<HTMLElement>('[data-tile][tabindex="0"]');
+    const tab = document.querySelector<HTMLElement>('[role=tab][aria-selected=true]');
+    (tile ?? tab)?.focus();
+  }
+
+  return { palette, sheet, openPalette, openSheet, closeSheet, leaveConsole };
+});
