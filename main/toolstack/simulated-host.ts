@@ -43,8 +43,8 @@ export interface SimulatedHost {
   readonly spec: HostSpec;
   /** Runs the host's pCPUs up to lab time `until`. Returns early only when `stop()` was called from a callback. */
   advance(until: VirtualNs): AdvanceResult;
-  /** Builds a domain and leaves it runnable. Throws BulkheadError and leaves nothing behind when it cannot. */
-  createDomain(spec: DomainSpec, files: DomainFiles): number;
+  /** Builds a domain and leaves it runnable (unpacking a kernel may take time; advance() is not called meanwhile). Throws BulkheadError and leaves nothing behind when it cannot. */
+  createDomain(spec: DomainSpec, files: DomainFiles): number | Promise<number>;
   pauseDomain(domid: number): void;
   unpauseDomain(domid: number): void;
   /** Asks the guest (xenstore control/shutdown, or the ACPI power button of a native machine). */

@@ -1,0 +1,155 @@
+// Advances the lab: epochs of fixed virtual length, paced to the user's clock or as fast as possible.
+// Invariant: the epoch's length depends on the lab alone (never on wall-clock time), so a paced and a free run are the same history.
+
+import type { ClockStatus } from '../../shared/model.ts';
+import { NS_PER_SECOND } from '../../shared/units.ts';
+
+/** What the loop drives. */
+export interface Clocked {
+  /** Length of the next epoch, virtual ns. */
+  epochNs(): number;
+  /** Runs everything up to `until`; resolves with the time before which nothing can happen without input (at least `until`). */
+  runEpoch(until: number): Promise<number>;
+  /** Called between epochs: apply what came from outside. */
+  betweenEpochs(now: number): Promise<void>;
+}
+
+/** Longest wait between two looks at the wall clock. */
+const SLEEP_MS = 10;
+
+export class ClockLoop {
+  #now = 0;
+  #running = false;
+  #speed = 1;
+  #achieved = 0;
+  #limited = false;
+  /** Pause when this time is reached. */
+  #pauseAt = Infinity;
+  #loop: Promise<void> | null = null;
+  #wake: (() => void) | null = null;
+  readonly #lab: Clocked;
+  readonly #changed: () => void;
+  readonly #failed: (error: unknown) => void;
+
+  constructor(lab: Clocked, changed: () => void, failed: (error: unknown) => void) {
+    this.#lab = lab;
+    this.#changed = changed;
+    this.#failed = failed;
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+  /** Only before the first run: a reopened lab goes on where it was. */
+  startAt(now: number): void {
+    this.#now = now;
+  }
+  get status(): ClockStatus {
+    return { now: this.#now, running: this.#running, speed: this.#speed, achieved: this.#achieved, limited: this.#limited };
+  }
+  setSpeed(speed: number): void {
+    this.#speed = speed;
+    this.#wake?.();
+    this.#changed();
+  }
+  run(): void {
+    this.#pauseAt = Infinity;
+    this.#start();
+  }
+  /** Runs `ns` further, then pauses; resolves when it has. */
+  async step(ns: number): Promise<void> {
+    this.#pauseAt = this.#now + ns;
+    this.#start();
+    await this.#loop;
+  }
+  /** Stops after the epoch that is running; resolves then. */
+  async pause(): Promise<void> {
+    this.#running = false;
+    this.#wake?.();
+    await this.#loop;
+  }
+  /** Resolves when the running epoch, if any, has ended and outside input was applied. */
+  async settle(): Promise<void> {
+    if (!this.#loop) await this.#lab.betweenEpochs(this.#now);
+    else this.#wake?.();
+  }
+
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    const previous = this.#loop ?? Promise.resolve();
+    const loop: Promise<void> = previous
+      .then(() => this.#turn())
+      .catch((e: unknown) => this.#failed(e))
+      .finally(() => {
+        if (this.#loop !== loop) return;
+        this.#running = false;
+        this.#loop = null;
+        this.#changed();
+      });
+    this.#loop = loop;
+    this.#changed();
+  }
+
+  async #turn(): Promise<void> {
+    let wallStart = performance.now();
+    let virtualStart = this.#now;
+    let pacedSpeed = this.#speed;
+    let windowWall = wallStart;
+    let windowVirtual = this.#now;
+    let windowBehind = false;
+    while (this.#running) {
+      await this.#lab.betweenEpochs(this.#now);
+      const until = Math.min(this.#now + this.#lab.epochNs(), this.#pauseAt);
+      const idleUntil = await this.#lab.runEpoch(until);
+      this.#now = until;
+      if (this.#speed === 0 && idleUntil > until) {
+        // nothing to do: jump to the next event, epoch by epoch boundary, or wait for input
+        if (idleUntil === Infinity && this.#pauseAt === Infinity) await this.#sleep(SLEEP_MS);
+      }
+      const wall = performance.now();
+      if (this.#speed !== pacedSpeed) {
+        pacedSpeed = this.#speed;
+        wallStart = wall;
+        virtualStart = this.#now;
+      }
+      if (pacedSpeed > 0) {
+        const due = wallStart + (this.#now - virtualStart) / pacedSpeed / 1e6;
+        if (due > wall + 1) await this.#sleep(Math.min(due - wall, SLEEP_MS));
+        else if (wall - due > 100) {
+          // behind: do not try to catch up later
+          windowBehind = true;
+          wallStart = wall;
+          virtualStart = this.#now;
+        }
+      }
+      if (wall - windowWall >= 500) {
+        this.#achieved = ((this.#now - windowVirtual) / NS_PER_SECOND / (wall - windowWall)) * 1000;
+        this.#limited = pacedSpeed > 0 && windowBehind && this.#achieved < pacedSpeed * 0.95;
+        windowWall = wall;
+        windowVirtual = this.#now;
+        windowBehind = false;
+      }
+      this.#changed();
+      if (this.#now >= this.#pauseAt) {
+        this.#running = false;
+        this.#pauseAt = Infinity;
+      }
+    }
+    this.#achieved = 0;
+    this.#limited = false;
+  }
+
+  /** Sleeps while paced ahead of the wall clock; input wakes it. */
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      this.#wake = done;
+    });
+  }
+}

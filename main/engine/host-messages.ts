@@ -1,0 +1,47 @@
+// What the engine and a host's worker thread say to each other.
+
+import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
+import type { ErrorSentences } from '../../shared/errors.ts';
+import type { AdvanceResult, HostDomainStatus } from '../toolstack/simulated-host.ts';
+
+/** The files of a spec as they cross to the worker; disks are opened there. */
+export interface CarriedFiles {
+  kernel: Uint8Array;
+  ramdisk?: Uint8Array;
+}
+
+/** Everything the window shows of a host. */
+export interface HostReport {
+  domains: HostDomainStatus[];
+  freeMiB: number;
+  memory: { owner: number | 'hypervisor' | null; firstFrame: number; frames: number }[];
+  pcpus: { running: number | null; busy: { domid: number; ns: number }[] }[];
+}
+
+/** Requests by name: arguments and result. */
+export interface HostCalls {
+  start: { args: { spec: HostSpec; seed: number }; result: void };
+  advance: { args: { until: number }; result: AdvanceResult };
+  createDomain: { args: { spec: DomainSpec; files: CarriedFiles }; result: number };
+  pauseDomain: { args: { domid: number }; result: void };
+  unpauseDomain: { args: { domid: number }; result: void };
+  shutdownDomain: { args: { domid: number; reason: 'poweroff' | 'reboot' }; result: void };
+  destroyDomain: { args: { domid: number }; result: void };
+  consoleInput: { args: { domid: number; bytes: Uint8Array }; result: void };
+  domainStatus: { args: { domid: number }; result: HostDomainStatus };
+  figures: { args: { domid: number }; result: Figures };
+  report: { args: object; result: HostReport };
+  digest: { args: object; result: string };
+}
+export type HostCall = keyof HostCalls;
+
+export interface HostRequest {
+  id: number;
+  call: HostCall;
+  args: unknown;
+}
+export type HostReply =
+  | { id: number; value: unknown }
+  | { id: number; error: ErrorSentences }
+  | { event: 'console'; domid: number; bytes: Uint8Array }
+  | { event: 'state'; domid: number };

@@ -1,0 +1,69 @@
+// The worker thread of one simulated host: owns it and answers the engine, one request after the other.
+
+import { parentPort } from 'node:worker_threads';
+import { toSentences } from '../../shared/errors.ts';
+import { createSimulatedHost } from '../toolstack/index.ts';
+import type { SimulatedHost } from '../toolstack/simulated-host.ts';
+import { openDisks } from './disk-files.ts';
+import type { HostCalls, HostReply, HostRequest } from './host-messages.ts';
+
+const port = parentPort;
+if (!port) throw new Error('host-worker runs as a worker thread only');
+let host: SimulatedHost | null = null;
+const reply = (r: HostReply): void => port.postMessage(r);
+const running = (): SimulatedHost => {
+  if (!host) throw new Error('host-worker: not started');
+  return host;
+};
+
+type Handlers = {
+  [C in keyof HostCalls]: (args: HostCalls[C]['args']) => HostCalls[C]['result'] | Promise<HostCalls[C]['result']>;
+};
+const handlers: Handlers = {
+  start: ({ spec, seed }) => {
+    host = createSimulatedHost(spec, seed, {
+      console: (domid, bytes) => reply({ event: 'console', domid, bytes: bytes.slice() }),
+      stateChanged: (domid) => reply({ event: 'state', domid }),
+    });
+  },
+  advance: ({ until }) => running().advance(until),
+  createDomain: async ({ spec, files }) => {
+    const disks = openDisks(spec.disks);
+    try {
+      return await running().createDomain(spec, { ...files, disks });
+    } catch (e) {
+      for (const d of disks) d.close();
+      throw e;
+    }
+  },
+  pauseDomain: ({ domid }) => running().pauseDomain(domid),
+  unpauseDomain: ({ domid }) => running().unpauseDomain(domid),
+  shutdownDomain: ({ domid, reason }) => running().shutdownDomain(domid, reason),
+  destroyDomain: ({ domid }) => running().destroyDomain(domid),
+  consoleInput: ({ domid, bytes }) => running().consoleInput(domid, bytes),
+  domainStatus: ({ domid }) => running().domainStatus(domid),
+  figures: ({ domid }) => running().figures(domid),
+  report: () => {
+    const h = running();
+    return {
+      domains: h.domains().map((d) => h.domainStatus(d)),
+      freeMiB: h.freeMiB(),
+      memory: h.memoryMap(),
+      pcpus: h.pcpuUse(),
+    };
+  },
+  digest: () => running().digest(),
+};
+
+// one request at a time, in order: a build that waits must not overtake or be overtaken
+let queue: Promise<void> = Promise.resolve();
+port.on('message', (m: HostRequest) => {
+  queue = queue.then(async () => {
+    try {
+      const value = await (handlers[m.call] as (args: unknown) => unknown)(m.args);
+      reply({ id: m.id, value });
+    } catch (e) {
+      reply({ id: m.id, error: toSentences(e) });
+    }
+  });
+});
