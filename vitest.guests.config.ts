@@ -1,0 +1,12 @@
+// Scenario tests with whole guests, and the short form of the fuzzers: one file after the other, since each keeps a core busy.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/guests/**/*.test.ts', 'test/fuzz/**/*.test.ts'],
+    environment: 'node',
+    fileParallelism: false,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+  },
+});
