@@ -41,7 +41,7 @@ enum { SCHEDOP_yield, SCHEDOP_block, SCHEDOP_shutdown };
 enum { EVTCHNOP_bind_virq = 1, EVTCHNOP_close = 3, EVTCHNOP_send = 4, EVTCHNOP_alloc_unbound = 6 };
 enum { VIRQ_TIMER = 0, VIRQ_CONSOLE = 2 };
 enum { VCPUOP_stop_periodic_timer = 7, VCPUOP_set_singleshot_timer = 8, VCPUOP_stop_singleshot_timer = 9 };
-enum { XENMEM_decrease_reservation = 1, XENMEM_populate_physmap = 6, XENMEM_add_to_physmap = 7, XENMEM_memory_map = 9 };
+enum { XENMEM_decrease_reservation = 1, XENMEM_populate_physmap = 6, XENMEM_add_to_physmap = 7, XENMEM_memory_map = 9, XENMEM_machphys_mapping = 12 };
 enum { HVMOP_set_param, HVMOP_get_param };
 enum { HVM_PARAM_CALLBACK_IRQ = 0, HVM_PARAM_STORE_PFN = 1, HVM_PARAM_STORE_EVTCHN = 2, HVM_PARAM_CONSOLE_PFN = 17, HVM_PARAM_CONSOLE_EVTCHN = 18 };
 enum { CONSOLEIO_write, CONSOLEIO_read };
@@ -49,6 +49,7 @@ enum { MMUEXT_PIN_L3 = 2, MMUEXT_PIN_L4 = 3, MMUEXT_UNPIN = 4, MMUEXT_NEW_BASEPT
 #define UVMF_INVLPG 2
 
 struct xen_memory_map { u32 entries; void *buffer; };
+struct xen_machphys_mapping { uptr start, end, max_mfn; };
 struct xen_add_to_physmap { u16 domid, size; u32 space; uptr index, gpfn; };
 struct xen_hvm_param { u16 domid, pad; u32 index; u64 value; } __attribute__((aligned(8)));
 struct xen_bind_virq { u32 virq, vcpu, port; };

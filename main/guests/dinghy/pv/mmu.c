@@ -3,6 +3,7 @@
 #include "pv.h"
 
 uptr *p2m;
+const uptr *m2p = (const uptr *)M2P_DEFAULT;
 static pte_t *linear_l1[LINEAR_MAX >> 21]; // the lowest tables of the linear map
 static pte_t *fixmap_l1;
 static struct aspace *in_use = &kernel_space;
@@ -20,7 +21,7 @@ pte_t mmu_entry(uptr pfn, pte_t flags) {
 }
 
 uptr mmu_pfn(pte_t entry) {
-    return M2P[(entry & PTE_FRAME) >> PAGE_SHIFT];
+    return m2p[(entry & PTE_FRAME) >> PAGE_SHIFT];
 }
 
 void mmu_flush(void) {
@@ -167,6 +168,9 @@ static void boot_protect(pte_t *table) {
 uptr pv_memory_init(void) {
     const struct xen_start_info *info = pv_start_info;
     p2m = (uptr *)info->mfn_list;
+    // For 32-bit guests the place of the table depends on the machine's memory.
+    struct xen_machphys_mapping mapping;
+    if (hypercall2(XEN_memory_op, XENMEM_machphys_mapping, (uptr)&mapping) == 0) m2p = (const uptr *)mapping.start;
     pte_t *root = (pte_t *)info->pt_base;
     kernel_space.root = kernel_space.user_root = root;
     kernel_space.live = true;

@@ -23,7 +23,7 @@ u64 xen_hvm_parameter(u32 index) {
 }
 
 void *xen_lent_page(uptr frame) {
-    return PAGE_OF(M2P[frame]); // it is one of our own pages
+    return PAGE_OF(m2p[frame]); // it is one of our own pages
 }
 
 void platform_init(void) {
