@@ -41,7 +41,7 @@ export const RegisterFile = { Byte: 0, General: 1, Slot16: 2, Raw: 3, Mmx: 4 } a
 const COLUMN_COUNT = 4;
 export const rootIndex = (map: number, opcode: number, column: number): number => ((map << 8) | opcode) * COLUMN_COUNT + column;
 
-function immediateKind(i: Instruction, e: Encoding): number {
+function immediateKind(e: Encoding): number {
   const imm = e.operands.filter((o) => o.kind === 'I');
   if (e.operands.some((o) => o.kind === 'O')) return Imm.Moffs;
   if (e.operands.some((o) => o.kind === 'P')) return Imm.FarPointer;
@@ -131,7 +131,7 @@ export function buildDecodeTables(): DecodeTables {
       const leaf = alloc(LEAF_BYTES);
       p.handlers.forEach((forms, o) => forms.forEach((h, f) => view.setUint16(leaf + (o * 4 + f) * 2, h?.id ?? 0, true)));
       const usesAccumulator = e.operands.some((o) => o.kind === 'A') && !e.operands.some((o) => 'EZ'.includes(o.kind));
-      const imm = POP_SEGMENT_TEXT.has(e.text) ? Imm.SegmentOfOpcode : immediateKind(i, e);
+      const imm = POP_SEGMENT_TEXT.has(e.text) ? Imm.SegmentOfOpcode : immediateKind(e);
       let flags = imm << LeafFlag.ImmShift;
       if (e.modrm) flags |= LeafFlag.ModRm;
       flags |= registerFile(e.operands, 'GVNSCD') << LeafFlag.RegShift;

@@ -50,7 +50,7 @@ export function writePrefixTables(u8: Uint8Array): void {
 export function defineDecoder(m: ModuleBuilder, mode: 32 | 64, undefinedHandler: number): void {
   m.func('reg_slot', ['i32', 'i32', 'i32'], ['i32'], (f) => {
     // (register number, RegisterFile, REX byte) -> OP.reg / OP.rm byte
-    const [n, file, rex] = f.params as [E, E, E];
+    const [n, file, rex] = f.params as unknown as [E, E, E];
     f.if(file.eq(RegisterFile.General), () => f.return(n.shl(3)));
     f.if(file.eq(RegisterFile.Byte), () => {
       f.if(rex.eqz().and(n.shrU(2).eq(1)), () => f.return(n.and(3).shl(3).or(1)));
@@ -64,7 +64,7 @@ export function defineDecoder(m: ModuleBuilder, mode: 32 | 64, undefinedHandler:
 }
 
 function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number): void {
-  const [page, offset, rec, limit] = f.params as [E, E, E, E];
+  const [page, offset, rec, limit] = f.params as unknown as [E, E, E, E];
   const long = mode === 64;
   const zero = i32(0);
   const key = f.let(zero.ld32(STATE + F.mode));

@@ -46,7 +46,7 @@ export function defineFlags(m: ModuleBuilder): void {
   m.func('get_sf_ne_of', [], ['i32'], (f) => f.return(f.let(f.call('get_sf')).xor(f.let(f.call('get_of')))));
   m.func('set_cf_of', ['i32', 'i32'], [], (f) => {
     // ZF SF PF AF stay
-    const [cf, of] = f.params as [E, E];
+    const [cf, of] = f.params as unknown as [E, E];
     const kind = f.let(Z.ld32(STATE + F.ccOp));
     f.if(
       kind.eqz(),

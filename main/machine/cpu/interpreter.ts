@@ -144,7 +144,7 @@ function defineAddresses(m: ModuleBuilder, mode: 32 | 64): void {
     f.return(sum);
   });
   m.func('seg_linear', ['i32', 'i64', 'i32'], ['i64'], (f) => {
-    const [segment, offset, info] = f.params as [E, E, E];
+    const [segment, offset, info] = f.params as unknown as [E, E, E];
     const base = segment.shl(3).ld64(STATE + F.segBase);
     if (mode === 64) {
       f.if(segment.ltU(Seg.FS), () => f.return(offset));
@@ -190,7 +190,7 @@ function defineAddresses(m: ModuleBuilder, mode: 32 | 64): void {
 /** lookup() -> op for F.rip, or 0 with a fault pending; decode_trace(page, offset, map). */
 function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: number): void {
   m.func('decode_trace', ['i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [page, off0, map0] = f.params as [E, E, E];
+    const [page, off0, map0] = f.params as unknown as [E, E, E];
     const map = f.let(map0);
     const off = f.let(off0);
     f.if(Z.ld32(CodePage.next).gtU(ARENA_END - (TRACE_LENGTH + 3) * OP_BYTES), () =>

@@ -159,9 +159,7 @@ export class Tlb {
     if (this.#long()) {
       const last = (lo >>> 0) + bytes - 1;
       const lastHi = last > 0xffff_ffff ? hi + 1 : hi;
-      if (hi === (lo, ((hi << 16) >> 16)) && (lastHi | 0) === (lastHi << 16) >> 16) {
-        return true;
-      }
+      if (hi === (hi << 16) >> 16 && (lastHi | 0) === (lastHi << 16) >> 16) return true;
       // a non-canonical address: #SS(0) for stack references, else #GP(0)
       const stack = (info & STACK_ACCESS) !== 0 || (op !== 0 && this.#u8[op + OP.seg] === Seg.SS);
       this.#fault(stack ? 12 : 13);

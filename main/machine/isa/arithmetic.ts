@@ -66,7 +66,7 @@ const step = (delta: 1 | -1) => (s: Semantics) => {
 /** High 64 bits of an unsigned 64x64 product. */
 export function defineMultiplyHigh(m: import('../wasm/module.ts').ModuleBuilder): void {
   m.func('mulhi_u', ['i64', 'i64'], ['i64'], (f) => {
-    const [a, b] = f.params as [E, E];
+    const [a, b] = f.params as unknown as [E, E];
     const mask = 0xffffffffn;
     const al = f.let(a.and(mask));
     const ah = f.let(a.shrU(32n));
@@ -80,7 +80,7 @@ export function defineMultiplyHigh(m: import('../wasm/module.ts').ModuleBuilder)
   // 128 by 64 unsigned division, caller has made sure that hi < d. Quotient returned, remainder in SCRATCH-free local protocol: see div128_rem.
   const divide = (name: string, wantRemainder: boolean) =>
     m.func(name, ['i64', 'i64', 'i64'], ['i64'], (f) => {
-      const [hi0, lo0, d] = f.params as [E, E, E];
+      const [hi0, lo0, d] = f.params as unknown as [E, E, E];
       f.if(hi0.eqz(), () => f.return(wantRemainder ? lo0.remU(d) : lo0.divU(d)));
       const hi = f.let(hi0);
       const lo = f.let(lo0);
