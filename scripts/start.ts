@@ -13,6 +13,8 @@ import { provideElectron } from './electron-binary.ts';
 import { findChromium } from '../test/standin/chromium.ts';
 
 const args = process.argv.slice(2);
+// Where `npm run guests` puts what it fetches; a packaged app looks in the person's own cache folder.
+process.env['BULKHEAD_GUESTS'] ??= path.join(projectFolder, '.cache', 'guests');
 
 if (buildIsOlderThanSources()) {
   const started = Date.now();

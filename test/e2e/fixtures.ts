@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test as base, type Page } from '@playwright/test';
+import { projectFolder } from '../../scripts/build-targets.ts';
 import { launch, type RunningApp } from './launchers.ts';
 
 export { expect } from '@playwright/test';
@@ -47,11 +48,14 @@ export const test = base.extend<AppOptions & { app: App; page: Page }>({
     const open = async (args: readonly string[]): Promise<App> => {
       const running = await launch({
         args: [`--profile=${profile}`, ...args],
-        env: { BULKHEAD_HEADLESS: '1' },
+        env: { BULKHEAD_HEADLESS: '1', BULKHEAD_GUESTS: path.join(projectFolder, '.cache', 'guests') },
         print: (line) => output.push(line),
       });
       running.page.on('console', (message) => output.push(`[page ${message.type()}] ${message.text()}`));
-      running.page.on('pageerror', (error) => output.push(`[page error] ${error.stack ?? error.message}`));
+      running.page.on('pageerror', (error) => output.push(`[page exception] ${error.stack ?? error.message}`));
+      // The window shows a blank page until its own is loaded.
+      await running.page.waitForFunction(() => 'bulkhead' in window);
+      await running.page.waitForLoadState();
       await running.page.setViewportSize(windowSize);
       await running.context.tracing.start({ screenshots: true, snapshots: true, sources: false });
       const app: App = {

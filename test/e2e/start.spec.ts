@@ -8,7 +8,7 @@ test('a window opens with a title and the engine behind it is ready', async ({ a
   await expect(page.getByRole('contentinfo')).toContainText(/engine ready/i);
   await expect.poll(async () => (await page.evaluate(() => window.bulkhead.engine.state())).phase).toBe('running');
   expect(await app.enginePid()).toBeGreaterThan(0);
-  expect(app.output.filter((line) => line.startsWith('[page error]'))).toEqual([]);
+  expect(app.output.filter((line) => /^\[page (error|exception)\]/.test(line))).toEqual([]);
 });
 
 test('the keyboard reaches everything on the first screen', async ({ page }) => {

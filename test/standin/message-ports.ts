@@ -123,6 +123,9 @@ export class PortRegistry {
   /** Endpoints that have arrived with a message not yet delivered, and what was posted to them meanwhile. */
   readonly #expected = new Map<string, PortMessage[]>();
 
+  /** Endpoints whose carrying message is being posted right now, and what follows it. */
+  readonly #leaving = new Map<string, PortMessage[]>();
+
   constructor(router: MessageRouter) {
     this.#router = router;
   }
@@ -153,8 +156,12 @@ export class PortRegistry {
   release(port: MessagePortMain): string {
     const { id, queue } = port.takeAway();
     this.#local.delete(id);
-    // The message that carries the port goes first: these follow once it has been sent.
-    if (queue.length > 0) queueMicrotask(() => queue.forEach((message) => this.#router.route(id, message)));
+    // The message that carries the port goes first; then what waited, then what is posted meanwhile.
+    this.#leaving.set(id, queue);
+    queueMicrotask(() => {
+      this.#leaving.delete(id);
+      for (const message of queue) this.#router.route(id, message);
+    });
     return id;
   }
 
@@ -165,8 +172,10 @@ export class PortRegistry {
   send(id: string, message: PortMessage): void {
     const port = this.#local.get(id);
     const expected = this.#expected.get(id);
+    const leaving = this.#leaving.get(id);
     if (port !== undefined || expected !== undefined) this.expect(message.ports);
-    if (port !== undefined) port.receive(message);
+    if (leaving !== undefined) leaving.push(message);
+    else if (port !== undefined) port.receive(message);
     else if (expected !== undefined) expected.push(message);
     else this.#router.route(id, message);
   }
@@ -174,7 +183,8 @@ export class PortRegistry {
   sendClose(id: string): void {
     const port = this.#local.get(id);
     this.#local.delete(id);
-    if (port === undefined) this.#router.routeClose(id);
+    if (this.#leaving.has(id)) queueMicrotask(() => this.#router.routeClose(id));
+    else if (port === undefined) this.#router.routeClose(id);
     else port.receiveClose();
   }
 

@@ -104,6 +104,11 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Bulkhead</title>');
     return;
   }
+  if (url === '/favicon.ico') {
+    // Asked for by the browser itself, for a tab that is not there; Electron does not ask.
+    response.writeHead(204).end();
+    return;
+  }
   if (url.startsWith('/__standin/')) {
     await answerPage(request, response, new URL(url, `http://${host[0]}`));
     return;
