@@ -37,6 +37,8 @@ export interface Pcpu {
   /** Cycles of this pCPU's clock: its time. */
   cycles: number;
   idleCycles: number;
+  /** Cycles by domid since the report was last taken. */
+  busy: Map<number, number>;
   current: GuestVcpu | null;
   /** Cycle at which the current slice ends, and at which it began. */
   sliceEnd: number;
@@ -85,7 +87,7 @@ export class Host {
     this.m2p = new M2p(this.frames);
     this.scheduler = options.scheduler ?? new Credit(options.pcpus);
     for (let index = 0; index < options.pcpus; index++)
-      this.pcpus.push({ index, cycles: 0, idleCycles: 0, current: null, sliceEnd: 0, sliceStart: 0 });
+      this.pcpus.push({ index, cycles: 0, idleCycles: 0, busy: new Map(), current: null, sliceEnd: 0, sliceStart: 0 });
     this.control = new Domain(this, DOMID_CONTROL, 'control', 'Domain-0', new Uint8Array(16));
     this.control.pauseCount = 0;
     this.domains.set(DOMID_CONTROL, this.control);
@@ -113,7 +115,10 @@ export class Host {
   }
 
   schedule(at: number, callback: () => void): ScheduledEvent {
-    if (at < this.roundEndNs) this.roundEndNs = Math.max(at, this.now());
+    if (at < this.roundEndNs) {
+      this.roundEndNs = Math.max(at, this.now());
+      if (this.inCore) this.core.requestReturn();
+    }
     return this.queue.schedule(at, callback);
   }
 
@@ -311,7 +316,12 @@ export class Host {
     const exit = run();
     this.inCore = false;
     const ran = exit.retired;
-    if (this.running) this.running.cycles += ran;
+    const p = this.running;
+    if (p) {
+      p.cycles += ran;
+      const { domid } = this.loaded!.domain;
+      p.busy.set(domid, (p.busy.get(domid) ?? 0) + ran);
+    }
     this.loaded!.instructions += ran;
     return exit;
   }
