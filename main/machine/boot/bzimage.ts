@@ -128,8 +128,8 @@ async function decompressPayload(payload: Uint8Array, size: number): Promise<Uin
   if (isXz(payload)) return decompressXz(payload);
   if (isLz4Legacy(payload)) return decompressLz4Legacy(payload, size);
   try {
-    if (payload[0] === 0x1f && payload[1] === 0x8b) return gunzipSync(payload);
-    if (payload[0] === 0x28 && payload[1] === 0xb5) return zstdDecompressSync(payload);
+    if (payload[0] === 0x1f && payload[1] === 0x8b) return plainBytes(gunzipSync(payload));
+    if (payload[0] === 0x28 && payload[1] === 0xb5) return plainBytes(zstdDecompressSync(payload));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new KernelImageError('damaged', `The compressed kernel inside this image is damaged: ${why}.`);
@@ -139,6 +139,11 @@ async function decompressPayload(payload: Uint8Array, size: number): Promise<Uin
     'unsupported',
     `The kernel inside this image is compressed in a way we do not read (it begins with ${magic}); gzip, xz, lz4 and zstd are possible.`,
   );
+}
+
+/** A Buffer's bytes as what everyone else expects. */
+function plainBytes(buffer: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
 function text(bytes: Uint8Array, start: number, maximum: number): string {

@@ -22,6 +22,7 @@ export function isXz(bytes: Uint8Array): boolean {
  * @throws KernelImageError when it is damaged or uses a filter that kernels do not.
  */
 export async function decompressXz(bytes: Uint8Array): Promise<Uint8Array> {
+  verifyChecksum(bytes, 6, 2, 8);
   const check = bytes[7] & 15;
   const blocks = readIndex(bytes);
   const parts: Uint8Array[] = [];
@@ -43,14 +44,26 @@ function damaged(why: string): KernelImageError {
   return new KernelImageError('damaged', `The xz-compressed kernel inside this image is damaged: ${why}.`);
 }
 
+/** Everything but the compressed data itself is protected by a CRC-32 behind it. */
+function verifyChecksum(bytes: Uint8Array, start: number, length: number, checksumAt: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (
+    checksumAt + 4 > bytes.length ||
+    view.getUint32(checksumAt, true) !== crc32(bytes.subarray(start, start + length))
+  )
+    throw damaged('a checksum in it is wrong');
+}
+
 /** Section 4: the index before the footer lists every block. */
 function readIndex(bytes: Uint8Array): BlockRecord[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const footer = bytes.length - 12;
   if (footer < 24 || !FOOTER_MAGIC.every((byte, index) => bytes[footer + 10 + index] === byte))
     throw damaged('its end is missing');
+  verifyChecksum(bytes, footer + 4, 6, footer);
   const indexAt = footer - (view.getUint32(footer + 4, true) + 1) * 4;
   if (indexAt < 12 || bytes[indexAt] !== 0) throw damaged('its index is missing');
+  verifyChecksum(bytes, indexAt, footer - 4 - indexAt, footer - 4);
   let at = indexAt + 1;
   const integer = (): number => {
     let value = 0;
@@ -76,6 +89,7 @@ function readIndex(bytes: Uint8Array): BlockRecord[] {
 
 async function decompressBlock(bytes: Uint8Array, at: number, record: BlockRecord, check: number): Promise<Uint8Array> {
   const headerSize = (bytes[at] + 1) * 4;
+  verifyChecksum(bytes, at, headerSize - 4, at + headerSize - 4);
   const { branchFilter, lzma2Properties } = readFilters(bytes, at);
   const checkSize = CHECK_BYTES[check];
   const dataSize = record.unpaddedSize - headerSize - checkSize;

@@ -4,7 +4,7 @@ import { PitAccess } from './registers.ts';
 import type { PitChannelState } from './state.ts';
 
 export class PitChannel {
-  #mode = 0;
+  #mode = 3; // as firmware leaves it: the output is high and a kernel's first control word makes no edge
   #access: number = PitAccess.LowHigh;
   #bcd = false;
   #count = 0;

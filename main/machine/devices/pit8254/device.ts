@@ -20,6 +20,7 @@ export class Pit8254 implements PortDevice, StatefulDevice<PitState> {
   constructor(clock: DeviceClock, irq: IrqLine) {
     this.#clock = clock;
     this.#irq = irq;
+    irq.set(true);
   }
 
   portRead(port: number): number {
