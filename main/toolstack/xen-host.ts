@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec, DomainState, Figures, HostSpec } from '../../shared/model.ts';
+import { StoreRing } from '../backends/xenstore/ring.ts';
+import { Store } from '../backends/xenstore/store.ts';
 import { ConsoleRing } from '../backends/console/console-ring.ts';
 import type { Domain } from '../hypervisor/domain.ts';
 import { DOMID_XEN, Runstate } from '../hypervisor/abi/constants.ts';
@@ -16,6 +18,7 @@ import { kernelError, readElfKernel } from './builder/kernel-image.ts';
 import { buildPv } from './builder/pv.ts';
 import { buildPvh } from './builder/pvh.ts';
 import { readXenNotes } from './builder/xen-notes.ts';
+import { introduceDomain, releaseDomain, requestShutdown } from './domain-store.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
 import type { DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 
@@ -35,6 +38,7 @@ interface Entry {
   readonly spec: DomainSpec;
   readonly bits: 32 | 64;
   readonly console: ConsoleRing;
+  readonly storeRing: StoreRing;
   consoleBytes: number;
 }
 
@@ -43,6 +47,7 @@ export class XenHost {
   private readonly callbacks: HostCallbacks;
   readonly host: Host;
   private readonly entries = new Map<number, Entry>();
+  readonly store = new Store();
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
     this.spec = spec;
@@ -106,9 +111,9 @@ export class XenHost {
     for (let i = 0; i < spec.vcpus; i++)
       if (!this.host.addVcpu(domain))
         throw buildError('host-busy', `${this.spec.name} has no virtual CPU left.`, 'One simulated host has room for 64 of them.', 'Destroy another domain first.', 'vcpus');
-    const late: { console?: ConsoleRing } = {};
+    const late: { console?: ConsoleRing; store?: StoreRing } = {};
     const consoleEnd = connectBackend(domain, () => late.console?.service());
-    const storeEnd = connectBackend(domain, () => {});
+    const storeEnd = connectBackend(domain, () => late.store?.service());
     if (typeof consoleEnd === 'number' || typeof storeEnd === 'number') throw this.noMemory(spec);
     const built = build({ consolePort: consoleEnd.guestPort, storePort: storeEnd.guestPort });
     const { domid } = domain;
@@ -117,15 +122,18 @@ export class XenHost {
       spec,
       bits: built.bits,
       console: new ConsoleRing(domain, built.rings.consoleMfn, consoleEnd.notify, (bytes) => this.output(domid, bytes)),
+      storeRing: new StoreRing(domain, this.store, built.rings.storeMfn, storeEnd.notify, (id) => this.host.domain(id) !== undefined),
       consoleBytes: 0,
     };
     late.console = entry.console;
+    late.store = entry.storeRing;
     this.entries.set(domid, entry);
     domain.onConsoleIo = (bytes) => this.output(domid, bytes);
     domain.onShutdown = () => this.callbacks.stateChanged(domid);
     // The console and xenstore pages are granted to the control domain, as libxc seeds the table.
     domain.grants.permit(0, 0, this.gfnOf(domain, built.rings.consoleMfn));
     domain.grants.permit(1, 0, this.gfnOf(domain, built.rings.storeMfn));
+    introduceDomain(this.store, domain, spec, built.rings);
     domain.vcpus[0].bringUp();
     domain.unpause();
     return domid;
@@ -189,19 +197,16 @@ export class XenHost {
     if (domain.pauseCount > 0) domain.unpause();
   }
 
-  shutdownDomain(domid: number, _reason: 'poweroff' | 'reboot'): void {
+  shutdownDomain(domid: number, reason: 'poweroff' | 'reboot'): void {
     this.entry(domid);
-    throw new BulkheadError({
-      code: 'not-supported',
-      what: 'The guest cannot be asked to shut down yet.',
-      why: 'This build has no xenstore, through which the request would go.',
-      action: 'Shut it down from its own console, or destroy it.',
-    });
+    requestShutdown(this.store, domid, reason);
   }
 
   destroyDomain(domid: number): void {
-    const { domain } = this.entry(domid);
+    const { domain, storeRing } = this.entry(domid);
     this.entries.delete(domid);
+    storeRing.close();
+    releaseDomain(this.store, domid);
     this.host.destroyDomain(domain);
   }
 
