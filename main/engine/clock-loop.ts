@@ -14,6 +14,8 @@ export interface Clocked {
   betweenEpochs(now: number): Promise<void>;
 }
 
+/** Longest stretch of virtual time skipped at once when nothing happens and nothing is paced. */
+const IDLE_NS = 100_000_000;
 /** Longest wait between two looks at the wall clock. */
 const SLEEP_MS = 10;
 
@@ -98,15 +100,16 @@ export class ClockLoop {
     let windowWall = wallStart;
     let windowVirtual = this.#now;
     let windowBehind = false;
+    let epochs = 1;
     while (this.#running) {
       await this.#lab.betweenEpochs(this.#now);
-      const until = Math.min(this.#now + this.#lab.epochNs(), this.#pauseAt);
+      const until = Math.min(this.#now + this.#lab.epochNs() * epochs, this.#pauseAt);
       const idleUntil = await this.#lab.runEpoch(until);
       this.#now = until;
-      if (this.#speed === 0 && idleUntil > until) {
-        // nothing to do: jump to the next event, epoch by epoch boundary, or wait for input
-        if (idleUntil === Infinity && this.#pauseAt === Infinity) await this.#sleep(SLEEP_MS);
-      }
+      // Nothing can happen before idleUntil: the epochs up to there are one. Paced runs stay responsive to input.
+      const most = this.#speed === 0 ? IDLE_NS : SLEEP_MS * 1e6 * this.#speed;
+      epochs = Math.max(1, Math.floor((Math.min(idleUntil, until + most) - until) / this.#lab.epochNs()));
+      if (this.#speed === 0 && idleUntil === Infinity && this.#pauseAt === Infinity) await this.#sleep(1);
       const wall = performance.now();
       if (this.#speed !== pacedSpeed) {
         pacedSpeed = this.#speed;
