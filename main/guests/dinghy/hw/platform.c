@@ -43,3 +43,7 @@ void platform_power(int how) {
     if (on_xen) xen_power(how);
     pc_power(how);
 }
+
+int xenstore(int operation, const char *path, char *value, uptr size) {
+    return on_xen ? xen_store(operation, path, value, size) : -ENOSYS;
+}

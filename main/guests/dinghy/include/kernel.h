@@ -36,6 +36,9 @@ void page_put(uptr pfn);
 void *alloc(uptr size);
 void release(void *object, uptr size);
 
+/// Memory that the hypervisor took back, in pages.
+extern uptr ballooned_pages;
+
 // ---- address spaces (vm.c) ----
 enum { REGION_FREE, REGION_DATA, REGION_STACK, REGION_MAP };
 struct region { uptr start, end; u8 kind; bool writable; };
@@ -131,6 +134,8 @@ extern struct info_counters counters;
 void process_init(void);
 int process_fork(struct trap_frame *frame);
 int process_exec(struct trap_frame *frame, const char *path, const char *arguments, uptr bytes, u32 count);
+/// Starts a thread that lives in the kernel only and never returns.
+int kernel_thread(const char *name, void (*run)(void));
 noreturn void process_exit(int status);
 int process_wait(int *status);
 int process_kill(int pid);

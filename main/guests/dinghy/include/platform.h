@@ -61,6 +61,11 @@ bool mmu_kernel_part(struct aspace *as);
 /// Maps a page that is not memory of ours (physical address; machine address for PV) and returns its address.
 void *mmu_fixmap(u64 address, pte_t flags);
 
+// ---- xenstore, where there is one ----
+/// Reads, writes, lists or removes (XS_OP_*) `path`; `value` is input or output of at most `size` bytes. Length or negative error;
+/// -ENOSYS on machines without xenstore. A list is names, each ended by a zero.
+int xenstore(int operation, const char *path, char *value, uptr size);
+
 /// Instructions.
 static inline u64 rdtsc(void) {
     u32 lo, hi;

@@ -37,6 +37,7 @@ static inline long hypercall2(u32 number, uptr a, uptr b) { return hypercall5(nu
 static inline long hypercall3(u32 number, uptr a, uptr b, uptr c) { return hypercall5(number, a, b, c, 0, 0); }
 static inline long hypercall4(u32 number, uptr a, uptr b, uptr c, uptr d) { return hypercall5(number, a, b, c, d, 0); }
 
+enum { SHUTDOWN_suspend = 2 };
 enum { SCHEDOP_yield, SCHEDOP_block, SCHEDOP_shutdown };
 enum { EVTCHNOP_bind_virq = 1, EVTCHNOP_close = 3, EVTCHNOP_send = 4, EVTCHNOP_alloc_unbound = 6 };
 enum { VIRQ_TIMER = 0, VIRQ_CONSOLE = 2 };
@@ -52,6 +53,7 @@ struct xen_memory_map { u32 entries; void *buffer; };
 struct xen_machphys_mapping { uptr start, end, max_mfn; };
 struct xen_add_to_physmap { u16 domid, size; u32 space; uptr index, gpfn; };
 struct xen_hvm_param { u16 domid, pad; u32 index; u64 value; } __attribute__((aligned(8)));
+struct xen_reservation { uptr *extents; uptr count; u32 order, flags; u16 domid; };
 struct xen_bind_virq { u32 virq, vcpu, port; };
 struct xen_singleshot { u64 timeout_ns; u32 flags; };
 struct xen_mmu_update { u64 ptr, value; };
@@ -131,7 +133,29 @@ u64 xen_wall_ns(void);
 void xen_timer_arm(u64 deadline);
 void xen_read_version(void);           // fills machine.hypervisor
 noreturn void xen_power(int how);
-void xen_late_init(void);             // xenstore
+void xen_late_init(void);             // xenstore and what listens to it
+
+// xenstore (store.c)
+int xen_store(int operation, const char *path, char *value, uptr size);
+bool store_init(void);                // false when this domain has no xenstore
+void store_connect(void);             // again after a resume: ring and watches
+/// `changed` is called by the store's thread, once now and after each change below `path`.
+void store_watch(const char *path, void (*changed)(void));
+int store_write(const char *path, const char *value);
+/// A decimal number at path, or `otherwise`.
+u64 store_number(const char *path, u64 otherwise);
+
+/// The balloon takes a page away from the linear map and returns the frame number that Xen wants; and the reverse.
+uptr balloon_take(void *page);
+void balloon_return(uptr pfn, uptr frame);
+
+// suspend: what each platform does around it
+void xen_suspend(void);
+/// PV: frame numbers become movable; PVH: nothing. Returns sched_op's result: 0 = this is a new domain, 1 = cancelled.
+int platform_suspend(void);
+void xen_clock_suspend(void);
+void xen_clock_resume(void);
+void events_reset(void);
 /// Value of an HVM parameter, 0 when it is not set.
 u64 xen_hvm_parameter(u32 index);
 /// A page that the toolstack named by frame number (PV: machine frame) where the kernel can reach it.

@@ -4,7 +4,7 @@
 
 #define ORDERS 6
 struct page *pages;
-uptr total_pages, free_pages, end_pfn;
+uptr total_pages, free_pages, end_pfn, ballooned_pages;
 static u32 free_lists[ORDERS]; // pfn of the first free block; 0 = none
 
 uptr pages_init(uptr first, uptr end) {

@@ -180,6 +180,18 @@ int process_fork(struct trap_frame *frame) {
     return child->pid;
 }
 
+int kernel_thread(const char *name, void (*run)(void)) {
+    struct process *p = process_new();
+    if (!p) return -ENOMEM;
+    strcopy(p->name, name, sizeof p->name);
+    uptr *sp = (uptr *)stack_top(p) - 2;
+    *--sp = (uptr)run;
+    for (u32 i = 0; i < (BITS == 64 ? 6 : 4); i++) *--sp = 0;
+    p->sp = (uptr)sp;
+    make_ready(p, false);
+    return p->pid;
+}
+
 void process_exit(int status) {
     struct process *me = current();
     if (me->pid == 1) panic("init ended with status %d", status);
@@ -230,6 +242,7 @@ int process_kill(int pid) {
     if (pid == 1) return -EINVAL;
     for (struct process *p = processes; p; p = p->all_next)
         if (p->pid == pid && p->state != PROC_ZOMBIE) {
+            if (!p->space) return -EINVAL; // a thread of the kernel
             end(p);
             return 0;
         }

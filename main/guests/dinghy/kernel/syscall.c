@@ -129,6 +129,7 @@ static int sys_info(uptr what, uptr out, uptr size) {
             .kernel = (u64)(end_pfn - total_pages) * PAGE_SIZE,
             .tables = (u64)tables * PAGE_SIZE,
             .user = (u64)user * PAGE_SIZE,
+            .ballooned = (u64)ballooned_pages * PAGE_SIZE,
         };
         memcpy(to, &memory, sizeof memory);
         return sizeof memory;
@@ -168,6 +169,21 @@ static int sys_sleep(uptr until) {
     while (clock_ns() < deadline)
         if (sleep_on(&deadline, deadline) == -EINTR) return -EINTR;
     return 0;
+}
+
+static int sys_xenstore(uptr operation, uptr user_path, uptr user_value, uptr size) {
+    char *page = page_alloc(0); // the path, then the value
+    if (!page) return -ENOMEM;
+    char *value = page + 512;
+    size = MIN(size, PAGE_SIZE - 512);
+    bool writes = operation == XS_OP_WRITE;
+    int result = user_string(page, user_path, 512);
+    if (result >= 0) result = user_range(user_value, size, !writes);
+    if (result >= 0 && writes) memcpy(value, (const void *)user_value, size);
+    if (result >= 0) result = xenstore((int)operation, page, value, size);
+    if (result > 0 && !writes && (result = MIN(result, (int)size), user_range(user_value, (uptr)result, true) == 0)) memcpy((void *)user_value, value, (uptr)result);
+    page_free(page, 0);
+    return result;
 }
 
 static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c, uptr d) {
@@ -215,6 +231,7 @@ static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c
     case SYS_info: return (uptr)(long)sys_info(a, b, c);
     case SYS_foreground: process_foreground((int)a); return 0;
     case SYS_power: platform_power((int)a);
+    case SYS_xenstore: return (uptr)(long)sys_xenstore(a, b, c, d);
     case SYS_list: return (uptr)(long)sys_list(a, b, c, d);
     default: return -(uptr)ENOSYS;
     }

@@ -39,6 +39,7 @@
     note_number 12, 0xf5800000     // HV_START_LOW
 #endif
     note_text 10, ""               // FEATURES
+    note_number 14, 1              // SUSPEND_CANCEL
 
     .section .boot, "ax", @progbits
     .globl start

@@ -140,6 +140,61 @@ void *mmu_fixmap(u64 address, pte_t flags) {
     return (void *)(va + (uptr)(address & (PAGE_SIZE - 1)));
 }
 
+// ---- frames come and go ----
+
+uptr balloon_take(void *page) {
+    uptr pfn = PFN_OF(page), frame = p2m[pfn];
+    mmu_flush();
+    map_now((uptr)page, 0, UVMF_INVLPG);
+    p2m[pfn] = ~0UL;
+    return frame;
+}
+
+void balloon_return(uptr pfn, uptr frame) {
+    p2m[pfn] = frame;
+    if (map_now((uptr)PAGE_OF(pfn), mmu_entry(pfn, PTE_P | PTE_W | PTE_A | PTE_D), UVMF_INVLPG)) panic("Xen refused to map a page of the balloon");
+}
+
+// The toolstack finds the table of frames through lists of its pages' frames (arch_shared_info.pfn_to_mfn_frame_list_list).
+static uptr frame_list_list[PAGE_SIZE / sizeof(uptr)] aligned_page;
+static uptr frame_lists[4][PAGE_SIZE / sizeof(uptr)] aligned_page;
+
+void pv_publish_p2m(void) {
+    uptr per_page = PAGE_SIZE / sizeof(uptr), table_pages = (pv_start_info->nr_pages + per_page - 1) / per_page;
+    for (uptr i = 0; i < table_pages && i < COUNT(frame_lists) * per_page; i++) {
+        frame_lists[i / per_page][i % per_page] = p2m[PFN_OF(p2m) + i];
+        frame_list_list[i / per_page] = p2m[PFN_OF(frame_lists[i / per_page])];
+    }
+    shared_info->p2m_frame_list_list = p2m[PFN_OF(frame_list_list)];
+    shared_info->max_pfn = pv_start_info->nr_pages;
+}
+
+static void find_m2p(void) {
+    // For 32-bit guests the place of the table depends on the machine's memory.
+    struct xen_machphys_mapping mapping;
+    if (hypercall2(XEN_memory_op, XENMEM_machphys_mapping, (uptr)&mapping) == 0) m2p = (const uptr *)mapping.start;
+}
+
+int platform_suspend(void) {
+    struct xen_start_info *info = pv_start_info;
+    mmu_flush();
+    // Machine frames mean nothing on another machine: the toolstack expects page frames here and writes machine frames back.
+    info->store_mfn = m2p[info->store_mfn];
+    info->console_mfn = m2p[info->console_mfn];
+    map_now((uptr)shared_info, 0, UVMF_INVLPG);
+    u32 reason = SHUTDOWN_suspend;
+    long result = hypercall3(XEN_sched_op, SCHEDOP_shutdown, (uptr)&reason, p2m[PFN_OF(info)]);
+    if (result == 0) {
+        find_m2p();
+    } else {
+        info->store_mfn = p2m[info->store_mfn];
+        info->console_mfn = p2m[info->console_mfn];
+    }
+    map_now((uptr)shared_info, (pte_t)info->shared_info | PTE_P | PTE_W | PTE_A | PTE_D, UVMF_INVLPG);
+    pv_publish_p2m();
+    return result != 0;
+}
+
 // ---- at boot: the linear map covers what the domain builder mapped, and must grow to all memory ----
 
 static void boot_update(pte_t *entry, pte_t value) {
@@ -168,9 +223,7 @@ static void boot_protect(pte_t *table) {
 uptr pv_memory_init(void) {
     const struct xen_start_info *info = pv_start_info;
     p2m = (uptr *)info->mfn_list;
-    // For 32-bit guests the place of the table depends on the machine's memory.
-    struct xen_machphys_mapping mapping;
-    if (hypercall2(XEN_memory_op, XENMEM_machphys_mapping, (uptr)&mapping) == 0) m2p = (const uptr *)mapping.start;
+    find_m2p();
     pte_t *root = (pte_t *)info->pt_base;
     kernel_space.root = kernel_space.user_root = root;
     kernel_space.live = true;

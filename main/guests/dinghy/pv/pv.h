@@ -24,3 +24,5 @@ extern const uptr *m2p; // page frame of each of our machine frames
 /// Completes the linear map and notes which frames are page tables; returns the first frame that is free.
 uptr pv_memory_init(void);
 void pv_traps_init(void);
+/// Tells the toolstack where p2m lies.
+void pv_publish_p2m(void);

@@ -33,6 +33,7 @@ void platform_init(void) {
     pv_traps_init();
     shared_info = mmu_fixmap(pv_start_info->shared_info, PTE_W);
     memset(shared_info->mask, 0xff, sizeof shared_info->mask);
+    pv_publish_p2m();
     xen_read_version();
     cpu_read_name();
     xen_console_init();
@@ -61,4 +62,8 @@ void timer_arm(u64 deadline) {
 
 void platform_power(int how) {
     xen_power(how);
+}
+
+int xenstore(int operation, const char *path, char *value, uptr size) {
+    return xen_store(operation, path, value, size);
 }

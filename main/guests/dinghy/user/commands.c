@@ -36,7 +36,7 @@ static int command_mem(int count, char **arguments) {
     (void)count, (void)arguments;
     struct info_memory m;
     info(INFO_MEMORY, &m, sizeof m);
-    print("total %llu KiB\nfree %llu KiB\nkernel %llu KiB\npage-tables %llu KiB\nprocesses %llu KiB\n", m.total / 1024, m.free / 1024, m.kernel / 1024, m.tables / 1024, m.user / 1024);
+    print("total %llu KiB\nfree %llu KiB\nkernel %llu KiB\npage-tables %llu KiB\nprocesses %llu KiB\nballoon %llu KiB\n", m.total / 1024, m.free / 1024, m.kernel / 1024, m.tables / 1024, m.user / 1024, m.ballooned / 1024);
     return 0;
 }
 
@@ -182,6 +182,59 @@ static int command_clear(int count, char **arguments) {
     return 0;
 }
 
+static int store_operation(int operation, const char *path, char *value, uptr size) {
+    int result = (int)system_call(SYS_xenstore, (uptr)operation, (uptr)path, (uptr)value, size);
+    if (result == -ENOSYS) complain("xenstore: this machine has no xenstore");
+    else if (result < 0) complain("xenstore: %s: %s", path, error_text(result));
+    return result;
+}
+
+// Prints the tree below path, deeper levels indented.
+static int store_tree(const char *path, u32 depth) {
+    char *names = map(PAGE_SIZE);
+    if (!names) return 1;
+    int bytes = store_operation(XS_OP_LIST, path, names, PAGE_SIZE - 512);
+    for (int at = 0; at < bytes; at += (int)strlen(names + at) + 1) {
+        char child[256], value[256];
+        format(child, sizeof child, path[strlen(path) - 1] == '/' ? "%s%s" : "%s/%s", path, names + at);
+        for (u32 i = 0; i < depth; i++) print("  ");
+        int n = (int)system_call(SYS_xenstore, XS_OP_READ, (uptr)child, (uptr)value, sizeof value - 1);
+        value[MAX(n, 0)] = 0;
+        print(n > 0 ? "%s = \"%s\"\n" : "%s\n", names + at, value);
+        char probe[2];
+        if (depth < 8 && (int)system_call(SYS_xenstore, XS_OP_LIST, (uptr)child, (uptr)probe, 1) > 0) store_tree(child, depth + 1);
+    }
+    unmap(names);
+    return bytes < 0;
+}
+
+static int command_xenstore(int count, char **arguments) {
+    const char *verb = count > 1 ? arguments[1] : "";
+    if (strcmp(verb, "ls") == 0) {
+        char home[64] = "";
+        if (count > 2) return store_tree(arguments[2], 0);
+        // The domain's own folder, by its number.
+        char id[16];
+        int n = store_operation(XS_OP_READ, "domid", id, sizeof id - 1);
+        if (n < 0) return 1;
+        id[n] = 0;
+        format(home, sizeof home, "/local/domain/%s", id);
+        return store_tree(home, 0);
+    }
+    if (strcmp(verb, "read") == 0 && count == 3) {
+        char value[1024];
+        int n = store_operation(XS_OP_READ, arguments[2], value, sizeof value - 1);
+        if (n < 0) return 1;
+        value[n] = 0;
+        print("%s\n", value);
+        return 0;
+    }
+    if (strcmp(verb, "write") == 0 && count == 4) return store_operation(XS_OP_WRITE, arguments[2], arguments[3], strlen(arguments[3])) < 0;
+    if (strcmp(verb, "rm") == 0 && count == 3) return store_operation(XS_OP_REMOVE, arguments[2], NULL, 0) < 0;
+    complain("usage: xenstore ls [PATH] | read PATH | write PATH VALUE | rm PATH");
+    return 2;
+}
+
 static int command_shutdown(int count, char **arguments) {
     (void)count, (void)arguments;
     print("shutting down\n");
@@ -222,6 +275,7 @@ const struct command commands[] = {
     {"count", command_count_lines, "lines and bytes of standard input"},
     {"sleep", command_sleep, "SECONDS: wait"},
     {"kill", command_kill, "PID: end a process"},
+    {"xenstore", command_xenstore, "ls [PATH] | read PATH | write PATH VALUE | rm PATH"},
     {"clear", command_clear, "empty the screen"},
     {"burn", command_burn, "[MS]: integer arithmetic"},
     {"calls", command_calls, "[N]: system calls"},

@@ -8,7 +8,10 @@ u64 clock_scale(u64 value, u32 mul, s8 shift) {
     return ((value >> 32) * mul) + (((value & 0xffffffff) * mul) >> 32);
 }
 
-u64 xen_clock_ns(void) {
+// Xen's system time starts anew on another host: the difference is kept, so that the guest's clock never jumps back.
+static u64 offset, stopped_at, last_deadline;
+
+static u64 system_time(void) {
     const volatile struct xen_time_info *time = &shared_info->vcpu[0].time;
     for (;;) {
         u32 version = time->version;
@@ -19,6 +22,10 @@ u64 xen_clock_ns(void) {
     }
 }
 
+u64 xen_clock_ns(void) {
+    return system_time() + offset;
+}
+
 u64 xen_wall_ns(void) {
     const volatile struct xen_shared_info *info = shared_info;
     for (;;) {
@@ -26,21 +33,23 @@ u64 xen_wall_ns(void) {
         barrier();
         u64 boot = (info->wc_sec | (u64)info->wc_sec_hi << 32) * 1000000000ULL + info->wc_nsec;
         barrier();
-        if (!(version & 1) && version == info->wc_version) return boot + xen_clock_ns();
+        if (!(version & 1) && version == info->wc_version) return boot + system_time();
     }
 }
 
 static void timer_event(u32 port) {
     (void)port;
+    last_deadline = 0;
     timer_tick();
 }
 
 void xen_timer_arm(u64 deadline) {
+    last_deadline = deadline;
     if (!deadline) {
         hypercall3(XEN_vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0);
         return;
     }
-    struct xen_singleshot timer = {deadline, 0}; // a deadline that has passed fires at once
+    struct xen_singleshot timer = {deadline - offset, 0}; // a deadline that has passed fires at once; offset counts modulo 2^64
     hypercall3(XEN_vcpu_op, VCPUOP_set_singleshot_timer, 0, (uptr)&timer);
 }
 
@@ -53,4 +62,13 @@ void xen_time_init(void) {
         u64 khz = (1000000ULL << 32) / time->mul;
         machine.tsc_khz = (u32)(time->shift < 0 ? khz << -time->shift : khz >> time->shift);
     }
+}
+
+void xen_clock_suspend(void) {
+    stopped_at = xen_clock_ns();
+}
+
+void xen_clock_resume(void) {
+    offset = stopped_at - system_time(); // modulo 2^64
+    if (last_deadline) xen_timer_arm(last_deadline);
 }

@@ -16,5 +16,3 @@ void xen_read_version(void) {
     machine.hypervisor_minor = (u32)version & 0xffff;
     format(machine.hypervisor, sizeof machine.hypervisor, "Xen %u.%u%s", machine.hypervisor_major, machine.hypervisor_minor, extra.extra);
 }
-
-void xen_late_init(void) {}

@@ -43,3 +43,8 @@ void events_dispatch(void) {
         }
     }
 }
+
+void events_reset(void) {
+    memset(handlers, 0, sizeof handlers);
+    memset(shared_info->mask, 0xff, sizeof shared_info->mask);
+}

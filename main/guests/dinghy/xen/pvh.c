@@ -34,15 +34,40 @@ void *xen_lent_page(uptr frame) {
     return mmu_fixmap((u64)frame << PAGE_SHIFT, PTE_W);
 }
 
-void xen_pvh_init(u8 vector) {
+static u8 event_vector;
+
+static long shared_page_init(void) {
     struct xen_add_to_physmap map = {.domid = DOMID_SELF, .space = 0, .index = 0, .gpfn = PFN_OF(shared_info_page)};
     long error = hypercall2(XEN_memory_op, XENMEM_add_to_physmap, (uptr)&map);
     shared_info = (struct xen_shared_info *)shared_info_page;
-    if (!error) {
-        struct xen_hvm_param callback = {.domid = DOMID_SELF, .index = HVM_PARAM_CALLBACK_IRQ, .value = 2ULL << 56 | vector};
-        error = hypercall2(XEN_hvm_op, HVMOP_set_param, (uptr)&callback);
-    }
+    if (error) return error;
+    struct xen_hvm_param callback = {.domid = DOMID_SELF, .index = HVM_PARAM_CALLBACK_IRQ, .value = 2ULL << 56 | event_vector};
+    return hypercall2(XEN_hvm_op, HVMOP_set_param, (uptr)&callback);
+}
+
+void xen_pvh_init(u8 vector) {
+    event_vector = vector;
+    long error = shared_page_init();
     if (error) panic("Xen refused the shared page or the event vector: error %d", (int)error);
     memset(shared_info->mask, 0xff, sizeof shared_info->mask);
     xen_read_version();
+}
+
+int platform_suspend(void) {
+    u32 reason = SHUTDOWN_suspend;
+    long result = hypercall2(XEN_sched_op, SCHEDOP_shutdown, (uptr)&reason);
+    if (result == 0) {
+        xen_hypercall_page_init();
+        long error = shared_page_init();
+        if (error) panic("Xen refused the shared page after a resume: error %d", (int)error);
+    }
+    return result != 0;
+}
+
+uptr balloon_take(void *page) {
+    return PFN_OF(page);
+}
+
+void balloon_return(uptr pfn, uptr frame) {
+    (void)pfn, (void)frame;
 }
