@@ -57,6 +57,8 @@ export const labService = {
     /** Asks the guest to shut down. */
     shutdownDomain: method<void>()(z.strictObject({ uuid: z.string(), reason: z.enum(['poweroff', 'reboot']).default('poweroff') })),
     destroyDomain: method<void>()(uuid),
+    /** Boots a domain again from its kernel, whatever state it is in. */
+    restartDomain: method<void>()(uuid),
     renameDomain: method<void>()(z.strictObject({ uuid: z.string(), name: z.string() })),
     /** Reverses the last destroy that is still kept. */
     undo: method<{ uuid: string }>()(none),

@@ -17,6 +17,12 @@ export class ConsoleLog {
     while (this.#kept - this.#chunks[0]!.length >= SCROLLBACK_BYTES) this.#kept -= this.#chunks.shift()!.length;
     for (const l of this.#listeners) l(bytes, this.end);
   }
+  /** Output of an earlier session. */
+  restore(bytes: Uint8Array, end: number): void {
+    this.#chunks = [bytes];
+    this.#kept = bytes.length;
+    this.end = end;
+  }
   /** The last `limit` bytes. */
   tail(limit: number): Uint8Array {
     const all = Buffer.concat(this.#chunks);

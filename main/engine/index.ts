@@ -2,12 +2,14 @@
 
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { BulkheadError, toSentences } from '../../shared/errors.ts';
+import { toSentences } from '../../shared/errors.ts';
 import type { FromEngine, ToEngine } from '../../shared/engine-process.ts';
 import { HostSpec } from '../../shared/model.ts';
 import { fromElectronPort } from '../../shared/rpc.ts';
 import { readKernel } from './kernels.ts';
+import { SCROLLBACK_BYTES } from './console-log.ts';
 import { Lab } from './lab.ts';
+import { LabFile } from './lab-file.ts';
 import { LabServer, type LabStore } from './service.ts';
 
 /** Electron's process.parentPort: messages arrive as events with data and ports. */
@@ -22,41 +24,83 @@ export function spawnHostWorker(): Worker {
   return new Worker(new URL(source ? './host-worker.ts' : '../host-worker.js', import.meta.url));
 }
 
+/** Longest time between a change and its save. */
+const AUTOSAVE_MS = 500;
+/** The first host of a new lab. */
+const FIRST_HOST = { name: 'alder', pcpus: 4, memoryMiB: 2048, clockMHz: 250 };
+
+/** The lab file as the service sees it, saved whenever something changed. */
+class Autosave implements LabStore {
+  savedUpTo: number;
+  readonly #file: LabFile;
+  readonly #lab: Lab;
+  readonly #timer: NodeJS.Timeout;
+  constructor(file: LabFile, lab: Lab, saved: (upTo: number) => void) {
+    this.#file = file;
+    this.#lab = lab;
+    this.savedUpTo = lab.clock.now;
+    lab.onJournal = (e) => file.addJournal(e);
+    lab.onConsole = (uuid, start, bytes) => file.addConsole(uuid, start, bytes);
+    this.#timer = setInterval(() => {
+      if (!file.hasUnsaved && lab.clock.now === this.savedUpTo) return;
+      this.save();
+      saved(this.savedUpTo);
+    }, AUTOSAVE_MS);
+  }
+  get bytes(): number {
+    return this.#file.bytes;
+  }
+  save(): void {
+    const now = this.#lab.clock.now;
+    this.#file.save(this.#lab.toSaved());
+    this.savedUpTo = now;
+  }
+  exportTo(target: string): Promise<void> {
+    this.save();
+    this.#file.exportTo(target);
+    return Promise.resolve();
+  }
+  close(): void {
+    clearInterval(this.#timer);
+    this.save();
+    this.#file.close();
+  }
+}
+
 async function main(parent: ParentPort): Promise<void> {
   const at = process.argv.indexOf('--lab');
-  const file = path.resolve(process.argv[at + 1] ?? 'lab.bulkhead');
-  const lab = new Lab({
-    name: path.basename(file, '.bulkhead'),
-    path: file,
-    seed: 0x5eed,
-    spawn: spawnHostWorker,
-    readKernel,
-  });
-  const store: LabStore = {
-    savedUpTo: 0,
-    bytes: 0,
-    exportTo: async () => {
-      throw new BulkheadError({
-        code: 'not-supported',
-        what: 'The lab cannot be exported.',
-        why: 'This version does not write lab files yet.',
-        action: 'Keep the lab open.',
-      });
-    },
-  };
-  const server = new LabServer(lab, store);
-  parent.on('message', ({ data, ports }) => {
-    if (data.type === 'attach') server.attach(fromElectronPort(ports[0]));
-    else void lab.close().then(() => process.exit(0));
-  });
+  const path_ = path.resolve(process.argv[at + 1] ?? 'lab.bulkhead');
   try {
-    await lab.addHost(HostSpec.parse({ name: 'alder', pcpus: 4, memoryMiB: 2048, clockMHz: 250 }));
+    const file = new LabFile(path_, SCROLLBACK_BYTES);
+    const saved = file.read();
+    const lab = new Lab({
+      name: path.basename(path_, '.bulkhead'),
+      path: path_,
+      seed: saved?.lab.seed ?? 0x5eed,
+      spawn: spawnHostWorker,
+      readKernel,
+    });
+    const store = new Autosave(file, lab, (savedUpTo) => parent.postMessage({ type: 'saved', savedUpTo }));
+    const server = new LabServer(lab, store);
+    if (saved) await lab.restore(saved);
+    else {
+      lab.noteCreated();
+      await lab.addHost(HostSpec.parse(FIRST_HOST));
+    }
+    parent.on('message', ({ data, ports }) => {
+      if (data.type === 'attach') server.attach(fromElectronPort(ports[0]));
+      else
+        void lab.close().then(() => {
+          store.close();
+          process.exit(0);
+        });
+    });
+    parent.postMessage({ type: 'ready', savedUpTo: saved ? saved.lab.now : null });
   } catch (e) {
     const { what, why, action } = toSentences(e);
     parent.postMessage({ type: 'refused', what, why, action });
-    process.exit(2);
+    setTimeout(() => process.exit(2), 50);
   }
-  parent.postMessage({ type: 'ready', savedUpTo: null });
 }
 
 const parent = (process as unknown as { parentPort?: ParentPort }).parentPort;

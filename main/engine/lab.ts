@@ -8,6 +8,7 @@ import type { DomainSpec, DomainStatus, Figures, HostSpec, HostStatus, LabEvent,
 import { LIMITS } from '../../shared/model.ts';
 import { ClockLoop, type Clocked } from './clock-loop.ts';
 import { ConsoleLog } from './console-log.ts';
+import type { OpenedLab, SavedLab } from './lab-file.ts';
 import type { CarriedFiles, HostReport } from './host-messages.ts';
 import { HostProxy, type SpawnWorker } from './host-proxy.ts';
 
@@ -61,6 +62,8 @@ export class Lab implements Clocked {
   onEvents: (events: LabEvent[]) => void = () => {};
   /** Told of everything that must be persisted. */
   onJournal: (entry: { at: number; kind: string; data: unknown }) => void = () => {};
+  /** Told of all console output: position of the first byte, and the bytes. */
+  onConsole: (uuid: string, start: number, bytes: Uint8Array) => void = () => {};
   readonly #hosts = new Map<string, LabHost>();
   readonly #spawn: SpawnWorker;
   readonly #readKernel: (path: string) => Promise<Uint8Array>;
@@ -203,6 +206,11 @@ export class Lab implements Clocked {
     }
   }
 
+  /** The first event of a new lab's tape. */
+  noteCreated(): void {
+    this.#event('lab-created', 'Lab created', {});
+  }
+
   // ---- hosts
 
   hostStatuses(): HostStatus[] {
@@ -235,7 +243,7 @@ export class Lab implements Clocked {
     await this.refresh();
   }
 
-  async #startHost(spec: HostSpec): Promise<void> {
+  async #startHost(spec: HostSpec, now = this.clock.now): Promise<void> {
     const host: LabHost = {
       spec,
       state: 'starting',
@@ -243,7 +251,12 @@ export class Lab implements Clocked {
       report: null,
       shares: Array.from({ length: spec.pcpus }, () => ({ running: null, shares: [] })),
       proxy: new HostProxy(spec, this.#spawn, {
-        console: (domid, bytes) => this.#byDomid(spec.name, domid)?.console.append(bytes),
+        console: (domid, bytes) => {
+          const d = this.#byDomid(spec.name, domid);
+          if (!d) return;
+          this.onConsole(d.uuid, d.console.end, bytes);
+          d.console.append(bytes);
+        },
         stateChanged: () => this.onChanged(),
         lost: (reason) => this.#hostLost(spec.name, reason),
       }),
@@ -251,6 +264,8 @@ export class Lab implements Clocked {
     this.#hosts.set(spec.name, host);
     try {
       await host.proxy.call('start', { spec, seed: this.seed });
+      // a host that joins later starts at the lab's time
+      if (now > 0) await host.proxy.call('advance', { until: now });
     } catch (e) {
       this.#hosts.delete(spec.name);
       await host.proxy.end();
@@ -371,7 +386,8 @@ export class Lab implements Clocked {
 
   async createDomain(hostName: string, spec: DomainSpec, keep: { uuid?: string; colour?: number } = {}): Promise<string> {
     const host = this.#host(hostName);
-    if (this.findDomain(spec.name)) throw nameTaken('domain', spec.name);
+    const namesake = this.findDomain(spec.name);
+    if (namesake && namesake.uuid !== keep.uuid) throw nameTaken('domain', spec.name);
     const refusal = this.refusals(spec.mode, spec.memoryMiB)[hostName];
     if (refusal)
       throw new BulkheadError({
@@ -383,6 +399,7 @@ export class Lab implements Clocked {
       });
     const uuid = keep.uuid ?? randomUUID();
     return this.#task(`Create ${spec.name}`, uuid, async (task) => {
+      const before = this.domains.get(uuid);
       task.phase = 'reading kernel';
       const files: CarriedFiles = { kernel: await this.#readFile(spec.kernel, 'kernel') };
       if (spec.ramdisk) files.ramdisk = await this.#readFile(spec.ramdisk, 'ramdisk');
@@ -395,7 +412,7 @@ export class Lab implements Clocked {
         domid: -1,
         colour: keep.colour ?? this.#nextColour++,
         createdAt: this.clock.now,
-        console: new ConsoleLog(),
+        console: before?.console ?? new ConsoleLog(),
         previous: { at: this.clock.now, cpuNs: 0 },
         status: {
           uuid,
@@ -426,7 +443,8 @@ export class Lab implements Clocked {
           this.onJournal({ at: this.clock.now, kind: 'create', data: { uuid, host: hostName, colour: domain.colour, spec } });
         });
       } catch (e) {
-        this.domains.delete(uuid);
+        if (before) this.domains.set(uuid, before);
+        else this.domains.delete(uuid);
         throw e;
       }
       this.#command();
@@ -485,6 +503,19 @@ export class Lab implements Clocked {
     this.#command();
     await this.refresh();
   }
+  /** Boots a domain again from its kernel, in its place, whatever state it is in. Its console goes on. */
+  async restartDomain(uuid: string): Promise<void> {
+    const d = this.domain(uuid);
+    if (d.status.state !== 'lost' && d.domid >= 0)
+      await this.#atBoundary(async () => {
+        await this.#host(d.host).proxy.call('destroyDomain', { domid: d.domid });
+        d.domid = -1;
+        d.status.state = 'lost';
+        d.status.reason = 'It is being restarted.';
+      });
+    await this.refresh();
+    await this.createDomain(d.host, d.spec, { uuid, colour: d.colour });
+  }
   renameDomain(uuid: string, name: string): void {
     const d = this.domain(uuid);
     const other = this.findDomain(name);
@@ -541,6 +572,76 @@ export class Lab implements Clocked {
       this.#destroyed.push(last);
       throw e;
     }
+  }
+
+  // ---- persistence
+
+  toSaved(): SavedLab {
+    return {
+      name: this.name,
+      seed: this.seed,
+      now: this.clock.now,
+      link: this.link,
+      hosts: [...this.#hosts.values()].map((h) => h.spec),
+      domains: [...this.domains.values()].map((d) => ({
+        uuid: d.uuid,
+        spec: d.spec,
+        host: d.host,
+        colour: d.colour,
+        createdAt: d.createdAt,
+        state: d.status.state,
+        reason: d.status.reason,
+      })),
+    };
+  }
+
+  /**
+   * Takes over what a lab file holds. Domains that ran are shown as stopped: their memory is not in the file.
+   * @throws what starting a host throws
+   */
+  async restore(saved: OpenedLab): Promise<void> {
+    const { lab, events, consoles } = saved;
+    this.name = lab.name;
+    this.link = lab.link;
+    this.clock.startAt(lab.now);
+    this.events.push(...events);
+    this.#nextEvent = (events.at(-1)?.id ?? 0) + 1;
+    for (const spec of lab.hosts) await this.#startHost(spec, lab.now);
+    for (const d of lab.domains) {
+      const log = new ConsoleLog();
+      const kept = consoles.get(d.uuid);
+      if (kept) log.restore(kept.bytes, kept.end);
+      const ended = d.state === 'shutdown' || d.state === 'crashed' || d.state === 'lost';
+      this.domains.set(d.uuid, {
+        uuid: d.uuid,
+        spec: d.spec,
+        host: d.host,
+        domid: -1,
+        colour: d.colour,
+        createdAt: d.createdAt,
+        console: log,
+        previous: { at: lab.now, cpuNs: 0 },
+        status: {
+          uuid: d.uuid,
+          name: d.spec.name,
+          host: d.host,
+          domid: -1,
+          colour: d.colour,
+          mode: d.spec.mode,
+          bits: null,
+          state: ended ? d.state : 'shutdown',
+          reason: ended ? d.reason : 'It stopped when the lab was closed. Restart it to boot it again.',
+          vcpus: d.spec.vcpus,
+          memoryMiB: d.spec.memoryMiB,
+          createdAt: d.createdAt,
+          cpuNs: 0,
+          cpuPercent: 0,
+          consoleBytes: log.end,
+        },
+      });
+      this.#nextColour = Math.max(this.#nextColour, d.colour + 1);
+    }
+    await this.refresh();
   }
 
   async close(): Promise<void> {

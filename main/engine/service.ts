@@ -124,6 +124,7 @@ export class LabServer {
         unpauseDomain: ({ uuid }) => lab.unpauseDomain(uuid),
         shutdownDomain: ({ uuid, reason }) => lab.shutdownDomain(uuid, reason),
         destroyDomain: ({ uuid }) => lab.destroyDomain(uuid),
+        restartDomain: ({ uuid }) => lab.restartDomain(uuid),
         renameDomain: ({ uuid, name }) => lab.renameDomain(uuid, name),
         undo: async () => ({ uuid: await lab.undo() }),
         typeConsole: ({ uuid, bytes }) => lab.typeConsole(uuid, bytes),
