@@ -18,7 +18,13 @@ export const nodeEntries: Readonly<Record<string, string>> = {
 
 /** Folders whose files make a build out of date. */
 export const sourceFolders = ['main', 'preload', 'renderer', 'shared', 'build'] as const;
-const sourceFiles = ['package-lock.json', 'package.json', 'vite.renderer.config.ts', 'scripts/build.ts', 'scripts/build-targets.ts'] as const;
+const sourceFiles = [
+  'package-lock.json',
+  'package.json',
+  'vite.renderer.config.ts',
+  'scripts/build.ts',
+  'scripts/build-targets.ts',
+] as const;
 
 /** Written last by a build that succeeded. */
 export const buildStamp = path.join(outFolder, 'build.json');

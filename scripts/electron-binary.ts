@@ -39,7 +39,9 @@ export async function provideElectron(): Promise<ElectronBinary> {
   console.log(`Downloading Electron from ${new URL(source).host} ...`);
   const failure = await download(path.join(folder, 'install.js'));
   const now = installedElectron();
-  return 'file' in now ? now : { reason: `Electron's binary could not be downloaded (${failure ?? 'nothing was installed'})` };
+  return 'file' in now
+    ? now
+    : { reason: `Electron's binary could not be downloaded (${failure ?? 'nothing was installed'})` };
 }
 
 function packageFolder(): string | null {
@@ -54,7 +56,9 @@ function packageFolder(): string | null {
 function downloadSource(folder: string): string {
   const { version } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as { version: string };
   const mirror =
-    process.env['ELECTRON_MIRROR'] ?? process.env['npm_config_electron_mirror'] ?? 'https://github.com/electron/electron/releases/download/';
+    process.env['ELECTRON_MIRROR'] ??
+    process.env['npm_config_electron_mirror'] ??
+    'https://github.com/electron/electron/releases/download/';
   return new URL(`v${version}/SHASUMS256.txt`, mirror.endsWith('/') ? mirror : `${mirror}/`).href;
 }
 

@@ -16,10 +16,14 @@ export function mirrorImportMeta(sourceRoot: string): Plugin {
         // main/app names the other bundles themselves (main/app/paths.ts), which do lie in out/main.
         if (below.startsWith('..') || below.startsWith('app/')) return null;
         const unsupported = /import\.meta\.(dirname|filename|resolve)/.exec(code);
-        if (unsupported !== null) this.error(`${id} uses ${unsupported[0]}: only import.meta.url is kept true in the bundle.`);
+        if (unsupported !== null)
+          this.error(`${id} uses ${unsupported[0]}: only import.meta.url is kept true in the bundle.`);
         const mirrored = `./${below.replace(/\.ts$/, '.js')}`;
         // No line moves: the source map stays good enough as it is.
-        return { code: code.replaceAll('import.meta.url', `new URL(${JSON.stringify(mirrored)}, import.meta.url).href`), map: null };
+        return {
+          code: code.replaceAll('import.meta.url', `new URL(${JSON.stringify(mirrored)}, import.meta.url).href`),
+          map: null,
+        };
       },
     },
   };

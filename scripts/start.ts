@@ -32,7 +32,9 @@ if ('file' in electron) {
   process.exitCode = 1;
 } else if (findChromium() === null) {
   console.error(`Electron cannot be started: ${electron.reason}. There is no Chromium or Chrome to use instead.`);
-  console.error('Install one of them (Debian: apt install chromium), or give access to the address that Electron comes from.');
+  console.error(
+    'Install one of them (Debian: apt install chromium), or give access to the address that Electron comes from.',
+  );
   process.exitCode = 1;
 } else {
   console.log(`Opening in the installed Chromium through the stand-in for Electron, because ${electron.reason}.`);

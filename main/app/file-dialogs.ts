@@ -7,7 +7,9 @@ import type { OpenKind, SaveKind } from '../../shared/bridge.ts';
 const anyFile: FileFilter = { name: 'All files', extensions: ['*'] };
 const labFile: FileFilter = { name: 'Bulkhead lab', extensions: ['bulkhead'] };
 
-const openDialogs: Readonly<Record<OpenKind, { title: string; button: string; filters: FileFilter[]; several?: true }>> = {
+const openDialogs: Readonly<
+  Record<OpenKind, { title: string; button: string; filters: FileFilter[]; several?: true }>
+> = {
   lab: { title: 'Open lab', button: 'Open', filters: [labFile, anyFile] },
   import: {
     title: 'Import kernel or xl.cfg',
@@ -17,14 +19,30 @@ const openDialogs: Readonly<Record<OpenKind, { title: string; button: string; fi
     several: true,
   },
   ramdisk: { title: 'Choose a ramdisk', button: 'Choose', filters: [anyFile] },
-  disk: { title: 'Choose a disk image', button: 'Choose', filters: [anyFile, { name: 'Raw image', extensions: ['img', 'raw'] }] },
+  disk: {
+    title: 'Choose a disk image',
+    button: 'Choose',
+    filters: [anyFile, { name: 'Raw image', extensions: ['img', 'raw'] }],
+  },
 };
 
 const saveDialogs: Readonly<Record<SaveKind, { title: string; filters: FileFilter[] }>> = {
   lab: { title: 'Save a copy of the lab', filters: [labFile] },
   console: { title: 'Save console text', filters: [{ name: 'Text', extensions: ['txt'] }] },
-  trace: { title: 'Export trace', filters: [{ name: 'JSON lines', extensions: ['jsonl'] }, { name: 'CSV', extensions: ['csv'] }] },
-  figures: { title: 'Export figures', filters: [{ name: 'JSON', extensions: ['json'] }, { name: 'CSV', extensions: ['csv'] }] },
+  trace: {
+    title: 'Export trace',
+    filters: [
+      { name: 'JSON lines', extensions: ['jsonl'] },
+      { name: 'CSV', extensions: ['csv'] },
+    ],
+  },
+  figures: {
+    title: 'Export figures',
+    filters: [
+      { name: 'JSON', extensions: ['json'] },
+      { name: 'CSV', extensions: ['csv'] },
+    ],
+  },
 };
 
 /** @returns absolute paths, empty when the person cancelled. */

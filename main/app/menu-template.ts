@@ -57,6 +57,10 @@ export function menuTemplate(platform: string, run: (command: string) => void): 
     { label: 'Lab', submenu: items('lab') },
     { label: 'View', submenu: view },
     ...(isMac ? [{ role: 'windowMenu' } as MenuItemConstructorOptions] : []),
-    { role: 'help', label: 'Help', submenu: [...items('help'), ...(isMac ? [] : [separator, { role: 'about' } as const])] },
+    {
+      role: 'help',
+      label: 'Help',
+      submenu: [...items('help'), ...(isMac ? [] : [separator, { role: 'about' } as const])],
+    },
   ];
 }

@@ -18,7 +18,10 @@ const boundsSchema = z.object({
 const preferencesSchema = z.object({
   version: z.literal(1),
   theme: z.enum(['system', 'light', 'dark']).default('system'),
-  window: z.object({ bounds: boundsSchema, display: z.enum(['normal', 'maximized', 'fullscreen']) }).nullable().default(null),
+  window: z
+    .object({ bounds: boundsSchema, display: z.enum(['normal', 'maximized', 'fullscreen']) })
+    .nullable()
+    .default(null),
   lastLab: z.string().nullable().default(null),
 });
 

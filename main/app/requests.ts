@@ -25,7 +25,8 @@ export interface RequestTargets {
 }
 
 /** What travels back: a value, or a sentence for people. (Electron would otherwise wrap the message in its own words.) */
-export type RequestAnswer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
+export type RequestAnswer =
+  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
 
 const noArguments = z.tuple([]);
 const absolutePath = z.string().min(1).max(4096);

@@ -28,7 +28,10 @@ export function placeWindow(remembered: WindowBounds | null, workAreas: readonly
   const largest = primary ?? { x: 0, y: 0, width: DEFAULT_SIZE.width, height: DEFAULT_SIZE.height };
   const wanted = remembered ?? DEFAULT_SIZE;
   const size = {
-    width: Math.max(MINIMUM_SIZE.width, Math.min(wanted.width, Math.max(...workAreas.map((a) => a.width), largest.width))),
+    width: Math.max(
+      MINIMUM_SIZE.width,
+      Math.min(wanted.width, Math.max(...workAreas.map((a) => a.width), largest.width)),
+    ),
     height: Math.max(
       MINIMUM_SIZE.height,
       Math.min(wanted.height, Math.max(...workAreas.map((a) => a.height), largest.height)),

@@ -7,6 +7,8 @@ import { projectFolder } from '../../scripts/build-targets.ts';
 
 export default function buildFirst(): void {
   // Its own process: the bundlers must not run inside the test runner's module loader.
-  const { status } = spawnSync(process.execPath, [path.join(projectFolder, 'scripts', 'build.ts'), '--if-needed'], { stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, [path.join(projectFolder, 'scripts', 'build.ts'), '--if-needed'], {
+    stdio: 'inherit',
+  });
   if (status !== 0) throw new Error('The app could not be built.');
 }

@@ -109,7 +109,10 @@ async function launchStandin(options: LaunchOptions): Promise<RunningApp> {
     const id = nextId++;
     const answer = new Promise<{ value?: unknown; error?: string }>((resolve) => waiting.set(id, resolve));
     child.send({ type: 'evaluate', id, source: callee.toString(), argument });
-    const { value, error } = await Promise.race([answer, ended.then(() => ({ value: undefined, error: 'The app ended.' }))]);
+    const { value, error } = await Promise.race([
+      answer,
+      ended.then(() => ({ value: undefined, error: 'The app ended.' })),
+    ]);
     if (error !== undefined) throw new Error(error);
     return value as never;
   };

@@ -5,7 +5,9 @@ import { expect, test } from './fixtures.ts';
 
 test('the page has no Node and no Electron, only the bridge', async ({ page }) => {
   const found = await page.evaluate(() => ({
-    names: ['process', 'require', 'module', 'Buffer', 'global', 'electron', 'ipcRenderer'].filter((name) => name in window),
+    names: ['process', 'require', 'module', 'Buffer', 'global', 'electron', 'ipcRenderer'].filter(
+      (name) => name in window,
+    ),
     bridge: Object.keys(window.bulkhead).sort(),
     frozen: Object.isFrozen(window.bulkhead) && Object.isFrozen(window.bulkhead.engine),
   }));
@@ -50,7 +52,9 @@ test('new windows are refused', async ({ app, page }) => {
 test('permissions are denied', async ({ page }) => {
   const states = await page.evaluate(async () => {
     const names = ['geolocation', 'notifications', 'camera', 'microphone', 'midi'];
-    const answers = await Promise.all(names.map((name) => navigator.permissions.query({ name: name as PermissionName })));
+    const answers = await Promise.all(
+      names.map((name) => navigator.permissions.query({ name: name as PermissionName })),
+    );
     return answers.map((answer) => answer.state);
   });
   expect(new Set(states)).toEqual(new Set(['denied']));
@@ -79,7 +83,13 @@ test('the content security policy is in force', async ({ page }) => {
       () => 'refused',
     );
     const header = (await fetch('/index.html')).headers.get('content-security-policy') ?? '';
-    return { violations: [...new Set(violations)].sort(), inlineRan: 'inlineRan' in window, evaluated, fetched, header };
+    return {
+      violations: [...new Set(violations)].sort(),
+      inlineRan: 'inlineRan' in window,
+      evaluated,
+      fetched,
+      header,
+    };
   });
   expect(outcome.inlineRan).toBe(false);
   expect(outcome.evaluated).toBe('refused');
@@ -98,7 +108,14 @@ test('requests that do not fit are refused with a sentence', async ({ page }) =>
       () => window.bulkhead.files.save('lab', '../outside'),
       () => window.bulkhead.engine.openLab(''),
     ];
-    return await Promise.all(attempts.map((attempt) => attempt().then(() => 'accepted', (error: Error) => error.message)));
+    return await Promise.all(
+      attempts.map((attempt) =>
+        attempt().then(
+          () => 'accepted',
+          (error: Error) => error.message,
+        ),
+      ),
+    );
   });
   expect(messages).toEqual([
     expect.stringContaining('does not fit'),

@@ -17,7 +17,8 @@ test('the keyboard reaches everything on the first screen', async ({ page }) => 
   const expected = await page.evaluate(() => {
     const candidates = document.querySelectorAll<HTMLElement>('button, a[href], input, select, textarea, [tabindex]');
     const reachable = [...candidates].filter(
-      (element) => element.tabIndex >= 0 && element.checkVisibility({ visibilityProperty: true }) && !element.matches(':disabled'),
+      (element) =>
+        element.tabIndex >= 0 && element.checkVisibility({ visibilityProperty: true }) && !element.matches(':disabled'),
     );
     reachable.forEach((element, index) => (element.dataset['tabStop'] = String(index)));
     return reachable.length;
@@ -47,7 +48,9 @@ test('a lab opened before is opened again', async ({ app, page }) => {
   await expect.poll(async () => (await page.evaluate(() => window.bulkhead.engine.state())).phase).toBe('running');
   const before = await page.evaluate(() => window.bulkhead.engine.state());
   const again = await app.reopen();
-  await expect.poll(async () => (await again.page.evaluate(() => window.bulkhead.engine.state())).phase).toBe('running');
+  await expect
+    .poll(async () => (await again.page.evaluate(() => window.bulkhead.engine.state())).phase)
+    .toBe('running');
   const after = await again.page.evaluate(() => window.bulkhead.engine.state());
   expect(after.labPath).toBe(before.labPath);
 });

@@ -90,7 +90,9 @@ class App extends EventEmitter<Record<string, unknown[]>> {
     mkdirSync(folder, { recursive: true });
     const file = path.join(folder, 'standin-instance');
     const address =
-      process.platform === 'win32' ? `\\\\.\\pipe\\bulkhead-${process.pid}` : path.join(os.tmpdir(), `bulkhead-${process.pid}.sock`);
+      process.platform === 'win32'
+        ? `\\\\.\\pipe\\bulkhead-${process.pid}`
+        : path.join(os.tmpdir(), `bulkhead-${process.pid}.sock`);
     for (;;) {
       try {
         writeFileSync(file, JSON.stringify({ pid: process.pid, address }), { flag: 'wx' });

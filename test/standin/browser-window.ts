@@ -23,7 +23,19 @@ interface WindowOptions extends Partial<Rectangle> {
 }
 
 const knownOptions = [
-  ...['x', 'y', 'width', 'height', 'minWidth', 'minHeight', 'show', 'title', 'icon', 'backgroundColor', 'autoHideMenuBar'],
+  ...[
+    'x',
+    'y',
+    'width',
+    'height',
+    'minWidth',
+    'minHeight',
+    'show',
+    'title',
+    'icon',
+    'backgroundColor',
+    'autoHideMenuBar',
+  ],
   'webPreferences',
 ];
 /** The only values with which a page of ours may run; anything laxer would not be what Electron does here. */
@@ -200,7 +212,9 @@ export class BrowserWindow extends EventEmitter<Record<string, unknown[]>> {
     const targetId = await this.webContents.targetId();
     const found = await sendToBrowser('Browser.getWindowForTarget', { targetId }).catch(() => null);
     if (found === null) return;
-    const { left, top, width, height, windowState } = found['bounds'] as Record<string, number> & { windowState: string };
+    const { left, top, width, height, windowState } = found['bounds'] as Record<string, number> & {
+      windowState: string;
+    };
     const before = this.#state;
     this.#state = windowState as typeof before;
     if (this.#state === 'normal') this.#bounds = { x: left, y: top, width: width as number, height: height as number };

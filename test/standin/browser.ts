@@ -60,7 +60,9 @@ export async function openTarget(origin: string, bounds: Bounds, owner: TargetOw
     id = await firstPage(chromium, blank);
   } else {
     const { width, height, x: left, y: top } = bounds;
-    id = (await browser.send('Target.createTarget', { url: blank, newWindow: true, width, height, left, top }))['targetId'] as string;
+    id = (await browser.send('Target.createTarget', { url: blank, newWindow: true, width, height, left, top }))[
+      'targetId'
+    ] as string;
   }
   ours.add(id);
   owners.set(id, owner);

@@ -15,7 +15,10 @@ interface FileDialogOptions {
 const known = ['title', 'buttonLabel', 'defaultPath', 'filters', 'properties'];
 
 export const dialog = refuseUnknown('dialog', {
-  async showOpenDialog(window: BrowserWindow, options: FileDialogOptions): Promise<{ canceled: boolean; filePaths: string[] }> {
+  async showOpenDialog(
+    window: BrowserWindow,
+    options: FileDialogOptions,
+  ): Promise<{ canceled: boolean; filePaths: string[] }> {
     refuseUnknownOptions('showOpenDialog', options, known);
     refuseProperties(options, ['openFile', 'multiSelections']);
     const session = await window.webContents.session();
@@ -44,7 +47,10 @@ export const dialog = refuseUnknown('dialog', {
     return { canceled: filePaths.length === 0, filePaths };
   },
 
-  async showSaveDialog(window: BrowserWindow, options: FileDialogOptions): Promise<{ canceled: boolean; filePath: string }> {
+  async showSaveDialog(
+    window: BrowserWindow,
+    options: FileDialogOptions,
+  ): Promise<{ canceled: boolean; filePath: string }> {
     refuseUnknownOptions('showSaveDialog', options, known);
     refuseProperties(options, ['showOverwriteConfirmation', 'createDirectory']);
     const session = await window.webContents.session();
@@ -55,7 +61,9 @@ export const dialog = refuseUnknown('dialog', {
       expression: `prompt(${JSON.stringify(question)}, ${JSON.stringify(options.defaultPath ?? '')})`,
     });
     const filePath = (answer['result'] as { value?: unknown }).value;
-    return typeof filePath === 'string' && filePath !== '' ? { canceled: false, filePath } : { canceled: true, filePath: '' };
+    return typeof filePath === 'string' && filePath !== ''
+      ? { canceled: false, filePath }
+      : { canceled: true, filePath: '' };
   },
 
   showErrorBox(title: string, content: string): void {
@@ -65,6 +73,7 @@ export const dialog = refuseUnknown('dialog', {
 
 function refuseProperties(options: FileDialogOptions, allowed: readonly string[]): void {
   for (const property of options.properties ?? []) {
-    if (!allowed.includes(property)) throw new Error(`The stand-in for Electron does not emulate the dialog property ${property}.`);
+    if (!allowed.includes(property))
+      throw new Error(`The stand-in for Electron does not emulate the dialog property ${property}.`);
   }
 }

@@ -63,7 +63,7 @@ await import(pathToFileURL(path.join(appFolder, main)).href);
 becomeReady();
 
 async function evaluate(source: string, argument: unknown): Promise<unknown> {
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the source is a function of the test itself
+   
   const callee = new Function(`return (${source})`)() as (api: unknown, argument: unknown) => unknown;
   return await callee(electron, argument);
 }

@@ -17,8 +17,21 @@ const roles = new Set([
   ...['appMenu', 'windowMenu', 'help', 'close', 'quit', 'about', 'cut', 'copy', 'paste', 'selectAll'],
   ...['resetZoom', 'zoomIn', 'zoomOut', 'togglefullscreen', 'toggleDevTools'],
 ]);
-const modifiers = new Set(['CmdOrCtrl', 'CommandOrControl', 'Cmd', 'Ctrl', 'Control', 'Command', 'Alt', 'Option', 'Shift', 'Super', 'Meta']);
-const keyName = /^([A-Z0-9]|[!-/:-@[-`{-~]|F([1-9]|1\d|2[0-4])|Plus|Space|Tab|Backspace|Delete|Insert|Return|Enter|Up|Down|Left|Right|Home|End|PageUp|PageDown|Escape|Esc)$/;
+const modifiers = new Set([
+  'CmdOrCtrl',
+  'CommandOrControl',
+  'Cmd',
+  'Ctrl',
+  'Control',
+  'Command',
+  'Alt',
+  'Option',
+  'Shift',
+  'Super',
+  'Meta',
+]);
+const keyName =
+  /^([A-Z0-9]|[!-/:-@[-`{-~]|F([1-9]|1\d|2[0-4])|Plus|Space|Tab|Backspace|Delete|Insert|Return|Enter|Up|Down|Left|Right|Home|End|PageUp|PageDown|Escape|Esc)$/;
 
 class MenuItem {
   readonly id: string | undefined;

@@ -111,7 +111,8 @@ export class MessagePortMain extends EventEmitter<PortEvents> {
 /** Electron takes only ports in these transfer lists, no array buffers. */
 export function checkedTransfer(transfer: readonly unknown[]): readonly MessagePortMain[] {
   for (const item of transfer) {
-    if (!(item instanceof MessagePortMain)) throw new TypeError('Invalid value for transfer: only MessagePortMain can be transferred here.');
+    if (!(item instanceof MessagePortMain))
+      throw new TypeError('Invalid value for transfer: only MessagePortMain can be transferred here.');
   }
   return transfer as readonly MessagePortMain[];
 }

@@ -117,7 +117,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   for (const [name, value] of Object.entries(request.headers)) {
     if (typeof value === 'string' && name !== 'host' && name !== 'connection') headers.set(name, value);
   }
-  const answered = await handler(new Request(`${host[2]}://${host[1]}${url}`, { method: request.method ?? 'GET', headers }));
+  const answered = await handler(
+    new Request(`${host[2]}://${host[1]}${url}`, { method: request.method ?? 'GET', headers }),
+  );
   response.writeHead(answered.status, Object.fromEntries(answered.headers));
   response.end(Buffer.from(await answered.arrayBuffer()));
 }
@@ -151,9 +153,16 @@ interface CustomScheme {
 export const protocol = refuseUnknown('protocol', {
   registerSchemesAsPrivileged(schemes: readonly CustomScheme[]): void {
     for (const { scheme, privileges = {} } of schemes) {
-      refuseUnknownOptions(`the privileges of ${scheme}:`, privileges, ['standard', 'secure', 'supportFetchAPI', 'codeCache']);
+      refuseUnknownOptions(`the privileges of ${scheme}:`, privileges, [
+        'standard',
+        'secure',
+        'supportFetchAPI',
+        'codeCache',
+      ]);
       if (privileges['standard'] !== true || privileges['secure'] !== true) {
-        throw new Error(`The stand-in for Electron shows custom schemes as standard and secure; ${scheme}: is not both.`);
+        throw new Error(
+          `The stand-in for Electron shows custom schemes as standard and secure; ${scheme}: is not both.`,
+        );
       }
     }
   },

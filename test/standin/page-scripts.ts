@@ -17,15 +17,20 @@ async function bundle(entry: string, name: string): Promise<string> {
 }
 
 async function scripts(): Promise<{ main: string; isolated: string }> {
-  bundled ??= Promise.all([bundle('main-world.ts', 'standin'), bundle('isolated-world.ts', 'standin')]).then(([main, isolated]) => ({
-    main,
-    isolated,
-  }));
+  bundled ??= Promise.all([bundle('main-world.ts', 'standin'), bundle('isolated-world.ts', 'standin')]).then(
+    ([main, isolated]) => ({
+      main,
+      isolated,
+    }),
+  );
   return await bundled;
 }
 
 /** The script for the page's own world, and the one for the isolated world with the app's preload bundle in it. */
-export async function pageScripts(options: IsolatedWorldOptions, preloadFile: string): Promise<{ main: string; isolated: string }> {
+export async function pageScripts(
+  options: IsolatedWorldOptions,
+  preloadFile: string,
+): Promise<{ main: string; isolated: string }> {
   const { main, isolated } = await scripts();
   const preload = await readFile(preloadFile, 'utf8');
   return {

@@ -28,7 +28,8 @@ export function refuseUnknown<Api extends object>(name: string, api: Api): Api {
 /** Throws when `options` has a property that is not listed: an option that would silently do nothing. */
 export function refuseUnknownOptions(name: string, options: object, known: readonly string[]): void {
   for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw new Error(`The stand-in for Electron does not emulate the option ${key} of ${name}.`);
+    if (!known.includes(key))
+      throw new Error(`The stand-in for Electron does not emulate the option ${key} of ${name}.`);
   }
 }
 

@@ -5,7 +5,12 @@ import { sendToBrowser } from './browser.ts';
 import { fromBrowserAddress } from './origin-server.ts';
 import { refuseUnknown } from './refuse-unknown.ts';
 
-type RequestHandler = (contents: unknown, permission: string, callback: (granted: boolean) => void, details: unknown) => void;
+type RequestHandler = (
+  contents: unknown,
+  permission: string,
+  callback: (granted: boolean) => void,
+  details: unknown,
+) => void;
 type CheckHandler = (contents: unknown, permission: string, requestingOrigin: string, details: unknown) => boolean;
 
 /** Chromium's descriptor name -> Electron's name, for what a page can ask for. */

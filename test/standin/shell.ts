@@ -12,7 +12,11 @@ export const shell = refuseUnknown('shell', {
       return Promise.resolve();
     }
     const [command, ...args] =
-      process.platform === 'darwin' ? ['open', url] : process.platform === 'win32' ? ['rundll32', 'url.dll,FileProtocolHandler', url] : ['xdg-open', url];
+      process.platform === 'darwin'
+        ? ['open', url]
+        : process.platform === 'win32'
+          ? ['rundll32', 'url.dll,FileProtocolHandler', url]
+          : ['xdg-open', url];
     return new Promise((resolve, reject) => {
       const child = spawn(command as string, args, { stdio: 'ignore', detached: true });
       child.once('error', reject);

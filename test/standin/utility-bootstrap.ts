@@ -35,8 +35,7 @@ process.on('message', (frame: UtilityFrame) => {
   if (frame.op === 'message') {
     ports.expect(frame.message.ports);
     receive(frame.message);
-  }
-  else if (frame.op === 'port') ports.send(frame.id, frame.message);
+  } else if (frame.op === 'port') ports.send(frame.id, frame.message);
   else ports.sendClose(frame.id);
 });
 // Electron ends utility processes with the app; a main process that was killed cannot ask.
@@ -47,7 +46,8 @@ process.on('disconnect', () => {
 // A utility process has no `electron` module that this app may use.
 registerHooks({
   resolve: (specifier, context, next) => {
-    if (specifier === 'electron') throw new Error('The engine must not import electron: utility processes have almost nothing of it.');
+    if (specifier === 'electron')
+      throw new Error('The engine must not import electron: utility processes have almost nothing of it.');
     return next(specifier, context);
   },
 });

@@ -117,7 +117,14 @@ type StdioChoice = 'pipe' | 'ignore' | 'inherit';
 
 function signalNumber(signal: NodeJS.Signals | null): number {
   // Electron reports the signal's number on POSIX systems.
-  const numbers: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
+  const numbers: Partial<Record<NodeJS.Signals, number>> = {
+    SIGHUP: 1,
+    SIGINT: 2,
+    SIGABRT: 6,
+    SIGKILL: 9,
+    SIGSEGV: 11,
+    SIGTERM: 15,
+  };
   return signal === null ? 1 : (numbers[signal] ?? 1);
 }
 

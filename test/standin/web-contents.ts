@@ -26,7 +26,9 @@ export interface FrameMain {
   readonly parent: null;
 }
 
-type WindowOpenHandler = (details: { url: string; frameName: string; features: string }) => { action: 'allow' | 'deny' };
+type WindowOpenHandler = (details: { url: string; frameName: string; features: string }) => {
+  action: 'allow' | 'deny';
+};
 
 const ISOLATED_WORLD = 'Electron Isolated Context';
 let nextId = 1;
@@ -211,9 +213,10 @@ export class WebContents extends EventEmitter<Record<string, unknown[]>> impleme
     this.#expectedNavigation = false;
     const { requestId } = request;
     // ERR_ABORTED leaves the page as it is.
-    await (prevented
-      ? session.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' })
-      : session.send('Fetch.continueRequest', { requestId })
+    await (
+      prevented
+        ? session.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' })
+        : session.send('Fetch.continueRequest', { requestId })
     ).catch(() => undefined);
   }
 

@@ -12,7 +12,10 @@ const tag = {
   regexp: 10, object: 11, array: 12, map: 13, set: 14, error: 15, buffer: 16, view: 17, reference: 18, port: 19, hole: 20,
 } as const; // prettier-ignore
 
-const viewTypes: readonly (readonly [string, new (buffer: ArrayBuffer, offset: number, length: number) => ArrayBufferView])[] = [
+const viewTypes: readonly (readonly [
+  string,
+  new (buffer: ArrayBuffer, offset: number, length: number) => ArrayBufferView,
+])[] = [
   ['Int8Array', Int8Array],
   ['Uint8Array', Uint8Array],
   ['Uint8ClampedArray', Uint8ClampedArray],
@@ -300,7 +303,12 @@ class Reader {
         for (let index = 0; index < count; index++) {
           const key = this.#string();
           // Not an assignment: a key named __proto__ is a plain property here.
-          Object.defineProperty(object, key, { value: this.value(), writable: true, enumerable: true, configurable: true });
+          Object.defineProperty(object, key, {
+            value: this.value(),
+            writable: true,
+            enumerable: true,
+            configurable: true,
+          });
         }
         return object;
       }
@@ -331,7 +339,8 @@ class Reader {
         const error = keep(new constructor(this.#string()));
         Object.defineProperty(error, 'stack', { value: this.#string(), writable: true, configurable: true });
         const cause = this.value();
-        if (cause !== undefined) Object.defineProperty(error, 'cause', { value: cause, writable: true, configurable: true });
+        if (cause !== undefined)
+          Object.defineProperty(error, 'cause', { value: cause, writable: true, configurable: true });
         return error;
       }
       default:

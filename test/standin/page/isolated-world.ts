@@ -102,7 +102,10 @@ export function startIsolatedWorld(
     listeners.set(channel, [...(listeners.get(channel) ?? []), listener]);
   };
   const remove = (channel: string, listener: Listener): void => {
-    listeners.set(channel, (listeners.get(channel) ?? []).filter((other) => other !== listener));
+    listeners.set(
+      channel,
+      (listeners.get(channel) ?? []).filter((other) => other !== listener),
+    );
   };
   const ipcRenderer = refuseUnknown('ipcRenderer', {
     invoke: (channel: string, ...args: unknown[]) =>
@@ -158,5 +161,9 @@ export function startIsolatedWorld(
     if (name === 'electron') return electron;
     throw new Error(`module not found: ${name} (a sandboxed preload script can require only 'electron')`);
   };
-  preload(require, { exports: {} }, refuseUnknown('process', { ...options.process, env: {}, sandboxed: true, contextIsolated: true }));
+  preload(
+    require,
+    { exports: {} },
+    refuseUnknown('process', { ...options.process, env: {}, sandboxed: true, contextIsolated: true }),
+  );
 }

@@ -6,8 +6,7 @@ import { decodeClone, encodeClone } from './clone-codec.ts';
 
 /** What this file says over the wire about ports. */
 export type PortFrame =
-  | { op: 'port'; id: string; data: Uint8Array; ports: string[] }
-  | { op: 'port-close'; id: string };
+  { op: 'port'; id: string; data: Uint8Array; ports: string[] } | { op: 'port-close'; id: string };
 
 export class PagePorts {
   readonly #send: (frame: PortFrame) => void;

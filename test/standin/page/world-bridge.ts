@@ -104,7 +104,8 @@ export function createWorldBridge(outgoing: string, incoming: string): WorldBrid
       into.promises.push({ path, id });
       value.then(
         (result) => send({ kind: 'settle', id, ok: true, value: copyOut(result) }),
-        (error: unknown) => send({ kind: 'settle', id, ok: false, value: { value: copyError(error), functions: [], promises: [] } }),
+        (error: unknown) =>
+          send({ kind: 'settle', id, ok: false, value: { value: copyError(error), functions: [], promises: [] } }),
       );
       return undefined;
     }

@@ -20,7 +20,8 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const get = (address: string, method = 'GET'): Promise<Response> => answer(new Request(address, { method }), path.join(root, 'page'));
+const get = (address: string, method = 'GET'): Promise<Response> =>
+  answer(new Request(address, { method }), path.join(root, 'page'));
 
 describe('the app: protocol', () => {
   it('serves a file with its type and the policy', async () => {

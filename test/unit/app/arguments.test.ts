@@ -7,11 +7,17 @@ const cwd = path.resolve('/home/person');
 
 describe('parseArguments', () => {
   it('takes files relative to the folder it was called in', () => {
-    expect(parseArguments(['a.bulkhead', '/x/b.cfg'], cwd).files).toEqual([path.join(cwd, 'a.bulkhead'), path.resolve('/x/b.cfg')]);
+    expect(parseArguments(['a.bulkhead', '/x/b.cfg'], cwd).files).toEqual([
+      path.join(cwd, 'a.bulkhead'),
+      path.resolve('/x/b.cfg'),
+    ]);
   });
 
   it('takes the profile folder', () => {
-    expect(parseArguments(['--profile=p', 'a'], cwd)).toEqual({ profile: path.join(cwd, 'p'), files: [path.join(cwd, 'a')] });
+    expect(parseArguments(['--profile=p', 'a'], cwd)).toEqual({
+      profile: path.join(cwd, 'p'),
+      files: [path.join(cwd, 'a')],
+    });
   });
 
   it('leaves switches of Chromium and Electron alone', () => {

@@ -14,15 +14,24 @@ describe('the clone codec', () => {
     ['strings', ['', 'domain', 'Grüße 字 🧱', '\ufeffmark', '\ud800 alone']],
     ['big integers', [0n, -1n, 2n ** 64n - 1n, -(2n ** 200n)]],
     ['dates and patterns', [new Date(1234567), /a\/b+/giu]],
-    ['maps and sets', new Map<unknown, unknown>([['a', new Set([1, { b: 2 }])], [{ k: 1 }, undefined]])],
+    [
+      'maps and sets',
+      new Map<unknown, unknown>([
+        ['a', new Set([1, { b: 2 }])],
+        [{ k: 1 }, undefined],
+      ]),
+    ],
     ['nested objects', { a: { b: [{ c: null }] }, '': 1 }],
-    ['views', [new Uint8Array([1, 2, 3]), new BigUint64Array([5n]), new Float64Array([0.5]), new DataView(new ArrayBuffer(3))]],
+    [
+      'views',
+      [new Uint8Array([1, 2, 3]), new BigUint64Array([5n]), new Float64Array([0.5]), new DataView(new ArrayBuffer(3))],
+    ],
   ])('keeps %s', (_name, value) => {
     expect(roundTrip(value)).toStrictEqual(structuredClone(value));
   });
 
   it('keeps holes apart from undefined', () => {
-    const array = [, undefined, 1]; // eslint-disable-line no-sparse-arrays
+    const array = [, undefined, 1];  
     const copy = roundTrip(array) as unknown[];
     expect(copy).toHaveLength(3);
     expect(0 in copy).toBe(false);

@@ -30,7 +30,12 @@ class Child extends EventEmitter {
   }
 }
 
-function setUp(stopLimitMs = 60_000): { engine: EngineProcess; children: Child[]; states: EngineState[]; lines: string[] } {
+function setUp(stopLimitMs = 60_000): {
+  engine: EngineProcess;
+  children: Child[];
+  states: EngineState[];
+  lines: string[];
+} {
   const children: Child[] = [];
   const states: EngineState[] = [];
   const lines: string[] = [];
@@ -80,7 +85,9 @@ describe('EngineProcess', () => {
     child.stderr.write('TypeError: no such frame\n    at somewhere\n');
     await new Promise(setImmediate);
     child.emit('exit', 1);
-    expect(engine.state).toMatchObject({ sentence: { why: expect.stringContaining('TypeError: no such frame') as string } });
+    expect(engine.state).toMatchObject({
+      sentence: { why: expect.stringContaining('TypeError: no such frame') as string },
+    });
     expect(lines).toContain('TypeError: no such frame');
   });
 
@@ -90,7 +97,10 @@ describe('EngineProcess', () => {
     await Promise.resolve();
     children[0]?.says({ type: 'refused', what: 'It is too new.', why: 'Version 9.', action: 'Update.' });
     children[0]?.emit('exit', 2);
-    expect(await start).toMatchObject({ phase: 'refused', sentence: { what: 'It is too new.', why: 'Version 9.', action: 'Update.' } });
+    expect(await start).toMatchObject({
+      phase: 'refused',
+      sentence: { what: 'It is too new.', why: 'Version 9.', action: 'Update.' },
+    });
     expect(engine.state?.phase).toBe('refused');
   });
 

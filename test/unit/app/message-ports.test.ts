@@ -1,14 +1,21 @@
 /** The stand-in's message ports keep order, wait for start(), and refuse what Electron refuses. */
 import { describe, expect, it } from 'vitest';
-import { partnerOf, PortRegistry, type MessagePortMain, type MessageRouter, type PortMessage } from '../../standin/message-ports.ts';
+import {
+  partnerOf,
+  PortRegistry,
+  type MessagePortMain,
+  type MessageRouter,
+  type PortMessage,
+} from '../../standin/message-ports.ts';
 
 /** Two processes whose messages cross as they would over a wire, each hop in its own turn. */
 function twoProcesses(): { here: PortRegistry; there: PortRegistry; carry: (ids: string[]) => MessagePortMain[] } {
   const to = (other: () => PortRegistry): MessageRouter => ({
-    route: (endpoint: string, message: PortMessage) => setImmediate(() => {
-      other().expect(message.ports);
-      other().send(endpoint, message);
-    }),
+    route: (endpoint: string, message: PortMessage) =>
+      setImmediate(() => {
+        other().expect(message.ports);
+        other().send(endpoint, message);
+      }),
     routeClose: (endpoint: string) => setImmediate(() => other().sendClose(endpoint)),
   });
   const here: PortRegistry = new PortRegistry(to(() => there));
@@ -63,7 +70,9 @@ describe('MessagePortMain', () => {
     const outer = here.createChannel();
     const inner = here.createChannel();
     const [far] = carry([here.release(outer.port2)]) as [MessagePortMain];
-    const arrival = new Promise<MessagePortMain>((resolve) => far.on('message', (event) => resolve(event.ports[0] as MessagePortMain)));
+    const arrival = new Promise<MessagePortMain>((resolve) =>
+      far.on('message', (event) => resolve(event.ports[0] as MessagePortMain)),
+    );
     far.start();
     outer.port1.postMessage('take it', [inner.port2]);
     inner.port1.postMessage('inside');
@@ -98,7 +107,10 @@ describe('MessagePortMain', () => {
   });
 
   it('names the other end of every endpoint', () => {
-    for (const [one, other] of [['c/1', 'c/2'], ['c/page', 'c/away']] as const) {
+    for (const [one, other] of [
+      ['c/1', 'c/2'],
+      ['c/page', 'c/away'],
+    ] as const) {
       expect(partnerOf(one)).toBe(other);
       expect(partnerOf(other)).toBe(one);
     }

@@ -27,7 +27,12 @@ describe('PreferencesFile', () => {
     const window = { bounds: { x: 1, y: 2, width: 1000, height: 700 }, display: 'maximized' as const };
     new PreferencesFile(folder).update({ theme: 'dark', window });
     new PreferencesFile(folder).update({ lastLab: '/labs/a.bulkhead' });
-    expect(new PreferencesFile(folder).current).toEqual({ version: 1, theme: 'dark', window, lastLab: '/labs/a.bulkhead' });
+    expect(new PreferencesFile(folder).current).toEqual({
+      version: 1,
+      theme: 'dark',
+      window,
+      lastLab: '/labs/a.bulkhead',
+    });
     expect(readdirSync(folder)).toEqual(['preferences.json']);
   });
 

@@ -31,6 +31,8 @@ describe('refuseUnknown', () => {
   });
 
   it('names an option that would do nothing', () => {
-    expect(() => refuseUnknownOptions('BrowserWindow', { kiosk: true }, ['width'])).toThrow('the option kiosk of BrowserWindow');
+    expect(() => refuseUnknownOptions('BrowserWindow', { kiosk: true }, ['width'])).toThrow(
+      'the option kiosk of BrowserWindow',
+    );
   });
 });

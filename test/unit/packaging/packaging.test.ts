@@ -21,7 +21,10 @@ const unpacked = path.join(work, 'resources', 'app.asar');
 let content: string[] = [];
 
 function run(script: string, args: readonly string[]): void {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { cwd: projectFolder, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
+    cwd: projectFolder,
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(`${path.basename(script)} ended with ${String(status)}:\n${stdout}\n${stderr}`);
 }
 
@@ -70,7 +73,9 @@ describe('the unpacked Linux layout', () => {
 
   it('holds every file that the simulation reads at run time, unchanged', () => {
     const main = path.join(projectFolder, 'main');
-    const files = filesUnder(main).map((file) => path.relative(main, file)).filter(isRunTimeFile);
+    const files = filesUnder(main)
+      .map((file) => path.relative(main, file))
+      .filter(isRunTimeFile);
     expect(files.some((file) => file.includes('images'))).toBe(true);
     for (const file of files) {
       const packed = path.join(unpacked, 'out', 'main', file);
@@ -102,9 +107,13 @@ describe('the unpacked Linux layout', () => {
   it('finds its parts from within the archive: the engine starts there and opens a lab', async () => {
     const messages: FromEngine[] = [];
     const complaints: string[] = [];
-    const engine = utilityProcess.fork(path.join(unpacked, 'out', 'main', 'engine.js'), ['--lab', path.join(work, 'new.bulkhead')], {
-      stdio: 'pipe',
-    });
+    const engine = utilityProcess.fork(
+      path.join(unpacked, 'out', 'main', 'engine.js'),
+      ['--lab', path.join(work, 'new.bulkhead')],
+      {
+        stdio: 'pipe',
+      },
+    );
     engine.stderr?.on('data', (chunk: Buffer) => complaints.push(chunk.toString()));
     const ended = new Promise<number>((resolve) => engine.on('exit', resolve));
     await Promise.race([
