@@ -38,7 +38,9 @@ export function event<D>() {
 
 type ParamsIn<M> = M extends MethodDefinition<infer P, unknown> ? z.input<P> : never;
 type ParamsOut<M> = M extends MethodDefinition<infer P, unknown> ? z.output<P> : never;
-type ResultOf<M> = M extends { result?: infer R } ? Exclude<R, undefined> | (undefined extends R ? void : never) : never;
+type ResultOf<M> = M extends { result?: infer R }
+  ? Exclude<R, undefined> | (undefined extends R ? void : never)
+  : never;
 type FilterIn<E> = E extends EventDefinition<infer F, unknown> ? z.input<F> : never;
 type FilterOut<E> = E extends EventDefinition<infer F, unknown> ? z.output<F> : never;
 type DataOf<E> = E extends { data?: infer D } ? Exclude<D, undefined> : never;
@@ -51,7 +53,10 @@ export interface CallOptions {
 }
 
 export type Client<S extends ServiceDefinition> = {
-  readonly [M in keyof S['methods']]: (params: ParamsIn<S['methods'][M]>, options?: CallOptions) => Promise<ResultOf<S['methods'][M]>>;
+  readonly [M in keyof S['methods']]: (
+    params: ParamsIn<S['methods'][M]>,
+    options?: CallOptions,
+  ) => Promise<ResultOf<S['methods'][M]>>;
 } & {
   /** Subscribes; the returned function ends it. `failed` hears why a subscription was refused. */
   on<E extends keyof S['events'] & string>(
@@ -78,7 +83,10 @@ export type Implementation<S extends ServiceDefinition> = {
   };
   readonly events: {
     /** Starts sending; the returned function stops it. */
-    readonly [E in keyof S['events']]: (filter: FilterOut<S['events'][E]>, send: (data: DataOf<S['events'][E]>) => void) => () => void;
+    readonly [E in keyof S['events']]: (
+      filter: FilterOut<S['events'][E]>,
+      send: (data: DataOf<S['events'][E]>) => void,
+    ) => () => void;
   };
 };
 
@@ -95,21 +103,44 @@ type Message =
 const isMessage = (m: unknown): m is Message =>
   typeof m === 'object' && m !== null && typeof (m as Message).t === 'string' && typeof (m as Message).id === 'number';
 
-/** The first problem of a failed parse, as sentences that name the field, what was found and what is allowed. */
-export function invalidArgument(error: z.ZodError, what: string, at = ''): BulkheadError {
+/** What stands at a path of a value, short enough for a sentence; empty for what has no short form. */
+function foundAt(value: unknown, path: readonly PropertyKey[]): string {
+  let at = value;
+  for (const key of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return '';
+    at = (at as Record<PropertyKey, unknown>)[key];
+  }
+  if (typeof at === 'string') return JSON.stringify(at.length > 60 ? `${at.slice(0, 60)}...` : at);
+  return typeof at === 'number' || typeof at === 'boolean' || at === null ? String(at) : '';
+}
+
+/**
+ * The first problem of a failed parse, as sentences that name the field, what was found and what is allowed.
+ * @param at path of the parsed value inside what the user wrote, when it is a part of it
+ * @param value what was parsed, to quote what was found
+ */
+export function invalidArgument(error: z.ZodError, what: string, at = '', value?: unknown): BulkheadError {
   const issue = error.issues[0]!;
-  const path = issue.path.reduce<string>((p, k) => (typeof k === 'number' ? `${p}[${k}]` : p ? `${p}.${String(k)}` : String(k)), at);
+  const found = foundAt(value, issue.path);
+  const path = issue.path.reduce<string>(
+    (p, k) => (typeof k === 'number' ? `${p}[${k}]` : p ? `${p}.${String(k)}` : String(k)),
+    at,
+  );
   return new BulkheadError({
     code: 'invalid-argument',
     what,
-    why: `${path || 'The value'}: ${issue.message}.`,
+    why: `${path || 'The value'}: ${issue.message}${found ? `; found ${found}` : ''}.`,
     action: 'Correct it and try again.',
     field: path,
   });
 }
 
 /** Serves a service on a port until it closes. Returns a function that stops serving. */
-export function serve<S extends ServiceDefinition>(definition: S, implementation: Implementation<S>, port: PortLike): () => void {
+export function serve<S extends ServiceDefinition>(
+  definition: S,
+  implementation: Implementation<S>,
+  port: PortLike,
+): () => void {
   const running = new Map<number, AbortController>();
   const subscriptions = new Map<number, () => void>();
   let open = true;
@@ -129,7 +160,7 @@ export function serve<S extends ServiceDefinition>(definition: S, implementation
       const d = Object.hasOwn(definition.methods, m.method) ? definition.methods[m.method] : undefined;
       if (!d || m.service !== definition.name) throw unknownName('method', m.method);
       const parsed = d.params.safeParse(m.params);
-      if (!parsed.success) throw invalidArgument(parsed.error, `The request "${m.method}" was refused.`);
+      if (!parsed.success) throw invalidArgument(parsed.error, `The request "${m.method}" was refused.`, '', m.params);
       const value = await implementation.methods[m.method]!(parsed.data as never, {
         signal: controller.signal,
         progress: (progress, phase) => post({ t: 'progress', id: m.id, progress, phase }),
@@ -153,7 +184,9 @@ export function serve<S extends ServiceDefinition>(definition: S, implementation
         const d = Object.hasOwn(definition.events, m.event) ? definition.events[m.event] : undefined;
         if (!d || m.service !== definition.name) throw unknownName('event', m.event);
         const parsed = d.filter.safeParse(m.filter);
-        if (!parsed.success) throw invalidArgument(parsed.error, `The subscription to "${m.event}" was refused.`);
+        if (!parsed.success)
+          throw invalidArgument(parsed.error, `The subscription to "${m.event}" was refused.`, '', m.filter);
+        subscriptions.get(m.id)?.();
         subscriptions.set(
           m.id,
           implementation.events[m.event]!(parsed.data as never, (data) => post({ t: 'event', id: m.id, data })),
@@ -180,14 +213,27 @@ function unknownName(kind: string, name: string): BulkheadError {
 export function connect<S extends ServiceDefinition>(definition: S, port: PortLike): Client<S> {
   let next = 1;
   let open = true;
-  const calls = new Map<number, { resolve: (v: unknown) => void; reject: (e: unknown) => void; onProgress?: CallOptions['onProgress'] }>();
-  const listeners = new Map<number, { listener: (d: unknown) => void; failed?: ((e: BulkheadError) => void) | undefined }>();
+  const calls = new Map<
+    number,
+    { resolve: (v: unknown) => void; reject: (e: unknown) => void; onProgress?: CallOptions['onProgress'] }
+  >();
+  const listeners = new Map<
+    number,
+    { listener: (d: unknown) => void; failed?: ((e: BulkheadError) => void) | undefined }
+  >();
   const stopped = (): BulkheadError =>
     new BulkheadError({
       code: 'engine-stopped',
       what: 'The engine did not answer.',
       why: 'It has stopped or the connection to it was closed.',
       action: 'Restart the engine; the lab is safe up to the last save.',
+    });
+  const cancelled = (): BulkheadError =>
+    new BulkheadError({
+      code: 'cancelled',
+      what: 'The request was cancelled.',
+      why: 'You asked for it.',
+      action: 'Start it again if you still want it.',
     });
   let markClosed!: () => void;
   const closed = new Promise<void>((resolve) => (markClosed = resolve));
@@ -211,6 +257,8 @@ export function connect<S extends ServiceDefinition>(definition: S, port: PortLi
     open = false;
     for (const c of calls.values()) c.reject(stopped());
     calls.clear();
+    for (const l of listeners.values()) l.failed?.(stopped());
+    listeners.clear();
     markClosed();
   };
   port.onClose(end);
@@ -221,6 +269,10 @@ export function connect<S extends ServiceDefinition>(definition: S, port: PortLi
       end();
     },
     on: (name: string, filter: unknown, listener: (d: unknown) => void, failed?: (e: BulkheadError) => void) => {
+      if (!open) {
+        failed?.(stopped());
+        return () => {};
+      }
       const id = next++;
       listeners.set(id, { listener, failed });
       port.postMessage({ t: 'on', id, service: definition.name, event: name, filter } satisfies Message);
@@ -233,10 +285,27 @@ export function connect<S extends ServiceDefinition>(definition: S, port: PortLi
     client[name] = (params: unknown, options: CallOptions = {}) =>
       new Promise((resolve, reject) => {
         if (!open) return reject(stopped());
+        const { signal } = options;
+        if (signal?.aborted) return reject(cancelled());
         const id = next++;
-        calls.set(id, { resolve, reject, onProgress: options.onProgress });
-        options.signal?.addEventListener('abort', () => port.postMessage({ t: 'cancel', id } satisfies Message), { once: true });
-        port.postMessage({ t: 'call', id, service: definition.name, method: name, params } satisfies Message, options.transfer);
+        const abort = (): void => {
+          if (!calls.has(id)) return;
+          port.postMessage({ t: 'cancel', id } satisfies Message);
+          settle(reject)(cancelled());
+        };
+        // whichever comes first, answer, abort or close, ends the call and its listener
+        const settle =
+          <T>(finish: (v: T) => void) =>
+          (v: T): void => {
+            calls.delete(id);
+            signal?.removeEventListener('abort', abort);
+            finish(v);
+          };
+        // before it is waited for: what cannot be cloned throws here
+        const message: Message = { t: 'call', id, service: definition.name, method: name, params };
+        port.postMessage(message, options.transfer);
+        calls.set(id, { resolve: settle(resolve), reject: settle(reject), onProgress: options.onProgress });
+        signal?.addEventListener('abort', abort, { once: true });
       });
   return client as Client<S>;
 }
