@@ -1,8 +1,11 @@
-// Numbers as the app writes them: groups of three parted by a thin space that does not break, and the same space before
-// a unit or a percent sign. (SI Brochure, 9th edition, sections 5.4.3 and 5.4.4.)
+// Numbers as the app writes them: groups of three parted by a thin space, and a space that does not
+// break before a unit or a percent sign. (SI Brochure, 9th edition, sections 5.4.3 and 5.4.4.)
 
-/** Narrow no-break space: the thin space of the typography rules, but never a place to break a line. */
-export const THIN = '\u202f';
+/** Parts groups of three digits. */
+export const THIN = '\u2009';
+
+/** Parts a value from its unit, and keeps them on one line. */
+export const NBSP = '\u00a0';
 
 /** Minus sign, not the hyphen of the keyboard. */
 const MINUS = '\u2212';
@@ -24,15 +27,15 @@ export function formatNumber(value: number, decimals = 0): string {
 export function formatPercent(share: number, decimals = 0): string {
   if (!Number.isFinite(share)) return '–';
   const percent = share * 100;
-  if (percent > 0 && percent < 0.5 && decimals === 0) return `<${THIN}1${THIN}%`;
-  return `${formatNumber(percent, decimals)}${THIN}%`;
+  if (percent > 0 && percent < 0.5 && decimals === 0) return `<${NBSP}1${NBSP}%`;
+  return `${formatNumber(percent, decimals)}${NBSP}%`;
 }
 
 /** A count large enough to abbreviate on an axis: 950, 15 k, 1.2 M. */
 export function formatAxisCount(value: number): string {
   const size = Math.abs(value);
-  if (size >= 1e9) return `${formatNumber(value / 1e9, size < 1e10 && value % 1e9 !== 0 ? 1 : 0)}${THIN}G`;
-  if (size >= 1e6) return `${formatNumber(value / 1e6, size < 1e7 && value % 1e6 !== 0 ? 1 : 0)}${THIN}M`;
-  if (size >= 1e4) return `${formatNumber(value / 1e3)}${THIN}k`;
+  if (size >= 1e9) return `${formatNumber(value / 1e9, size < 1e10 && value % 1e9 !== 0 ? 1 : 0)}${NBSP}G`;
+  if (size >= 1e6) return `${formatNumber(value / 1e6, size < 1e7 && value % 1e6 !== 0 ? 1 : 0)}${NBSP}M`;
+  if (size >= 1e4) return `${formatNumber(value / 1e3)}${NBSP}k`;
   return formatNumber(value, size > 0 && size < 1 ? 2 : 0);
 }

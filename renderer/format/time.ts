@@ -1,6 +1,6 @@
 // Times. Lab time is virtual and given in nanoseconds; times on the user's own clock are given in milliseconds and the
 // sentence around them says "on your clock".
-import { formatNumber, THIN } from './numbers.ts';
+import { formatNumber, NBSP, THIN } from './numbers.ts';
 
 const SECOND_NS = 1e9;
 
@@ -42,14 +42,14 @@ export function formatTick(ns: number, decimals = 0): string {
 /** A length of time, in the unit that keeps it readable: 702 ns, 31 µs, 61.3 ms, 9.8 s, 3 min 11 s, 2 h 05 min. */
 export function formatDuration(ns: number): string {
   if (!Number.isFinite(ns)) return '–';
-  if (ns < 1e3) return `${formatNumber(ns)}${THIN}ns`;
-  if (ns < 1e6) return `${formatNumber(ns / 1e3, ns < 1e5 ? 1 : 0)}${THIN}µs`;
-  if (ns < SECOND_NS) return `${formatNumber(ns / 1e6, ns < 1e8 ? 1 : 0)}${THIN}ms`;
-  if (ns < 10 * SECOND_NS) return `${formatNumber(ns / SECOND_NS, 1)}${THIN}s`;
+  if (ns < 1e3) return `${formatNumber(ns)}${NBSP}ns`;
+  if (ns < 1e6) return `${formatNumber(ns / 1e3, ns < 1e5 ? 1 : 0)}${NBSP}µs`;
+  if (ns < SECOND_NS) return `${formatNumber(ns / 1e6, ns < 1e8 ? 1 : 0)}${NBSP}ms`;
+  if (ns < 10 * SECOND_NS) return `${formatNumber(ns / SECOND_NS, 1)}${NBSP}s`;
   const total = Math.floor(ns / SECOND_NS);
-  if (total < 60) return `${total}${THIN}s`;
-  if (total < 3600) return `${Math.floor(total / 60)}${THIN}min ${two(total % 60)}${THIN}s`;
-  return `${Math.floor(total / 3600)}${THIN}h ${two(Math.floor(total / 60) % 60)}${THIN}min`;
+  if (total < 60) return `${total}${NBSP}s`;
+  if (total < 3600) return `${Math.floor(total / 60)}${NBSP}min ${two(total % 60)}${NBSP}s`;
+  return `${Math.floor(total / 3600)}${NBSP}h ${two(Math.floor(total / 60) % 60)}${NBSP}min`;
 }
 
 /** A speed against the user's clock: ×1, ×0.05, ×0.7. */

@@ -30,7 +30,7 @@ const STEPS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 
 
 /** How much time the tape shows: all of the history and a bit of what comes, in steps so that it does not slide all the time. */
 export function tapeSpan(now: number): number {
-  let span = SECOND;
+  let span = 10 * SECOND;
   while (span < now * 1.12) span *= 1.5;
   return span;
 }

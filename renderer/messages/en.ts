@@ -6,7 +6,7 @@ import { formatDuration, formatInstant } from '../format/time.ts';
 
 const plural = new Intl.PluralRules('en');
 const count = (n: number, one: string, other: string): string =>
-  `${formatNumber(n)}\u202f${plural.select(n) === 'one' ? one : other}`;
+  `${formatNumber(n)}\u00a0${plural.select(n) === 'one' ? one : other}`;
 
 export const en = {
   app: { name: 'Bulkhead', starting: 'Starting the engine…' },
@@ -26,7 +26,7 @@ export const en = {
   charts: {
     at: (time: string, values: string) => `At ${time}: ${values}`,
     now: 'now',
-    before: (seconds: number) => (seconds > 0 ? `−${seconds}\u202fs` : '0'),
+    before: (seconds: number) => (seconds > 0 ? `−${seconds}\u00a0s` : '0'),
     time: 'Lab time',
     keys: 'Arrow keys move the cursor, T shows the table.',
     empty: 'Run the lab to record',
@@ -39,7 +39,7 @@ export const en = {
     labTime: (time: string) => `Lab time ${time}`,
     run: 'Run',
     pause: 'Pause',
-    step: 'Step forward 1\u202fms of lab time',
+    step: 'Step forward 1\u00a0ms of lab time',
     speed: (speed: string) => `Speed ${speed}`,
     speedMenu: 'Speed',
     stoppedByCrash: (name: string) => `stopped by crash of ${name}`,
@@ -80,14 +80,14 @@ export const en = {
     cannotBoot: (file: string) => `${file} can’t boot here`,
     checked: 'What we checked',
     importTitle: 'Import kernel or xl.cfg',
-    importHint: 'Drop a file, or press Ctrl\u202fO',
+    importHint: 'Drop a file, or press Ctrl\u00a0O',
     importDrop: 'Let go to import',
     empty: 'This engine offers no templates.',
   },
 
   lab: {
     canvas: 'Lab',
-    pcpu: (index: number) => `pCPU\u202f${index}`,
+    pcpu: (index: number) => `pCPU\u00a0${index}`,
     idle: 'idle',
     pcpusLabel: 'Physical CPUs',
     memory: 'Machine memory, by domain',
@@ -111,7 +111,7 @@ export const en = {
     freeMemory: 'Free',
     hostName: (name: string, pcpus: number, memory: string, free: string) =>
       `Host ${name}, ${pcpus} pCPU, ${memory}, ${free} free`,
-    pcpuCount: (n: number) => `${n}\u202fpCPU`,
+    pcpuCount: (n: number) => `${n}\u00a0pCPU`,
     needs: (needed: number, free: number) => `needs ${formatMiB(needed)}, ${formatNumber(free)} free`,
     memorySegment: (name: string, mib: number) => `${name} ${formatMiB(mib)}`,
   },
@@ -137,7 +137,7 @@ export const en = {
       crashed: 'Crashed',
       lost: 'Lost',
     },
-    vcpus: (n: number) => `${n}\u202fvCPU`,
+    vcpus: (n: number) => `${n}\u00a0vCPU`,
     up: (ns: number) => `Up ${formatDuration(ns)}`,
     cpu: (share: number) => `CPU ${formatPercent(share)}`,
     tileName: (name: string, domid: string, mode: string, state: string, cpu: string, memory: string) =>
@@ -184,7 +184,7 @@ export const en = {
   vitals: {
     cpu: 'CPU',
     cpuNote: 'share of all its vCPUs',
-    cpuReading: (share: number, vcpus: number) => `${formatPercent(share)} of ${vcpus}\u202fvCPU`,
+    cpuReading: (share: number, vcpus: number) => `${formatPercent(share)} of ${vcpus}\u00a0vCPU`,
     cpuSummary: (share: number) => `CPU share over the last 60 seconds of lab time, now ${formatPercent(share)}.`,
     memory: 'Memory',
     memoryNote: 'given to the domain; MiB',
@@ -192,7 +192,7 @@ export const en = {
     memorySummary: (mib: number) => `Memory given to the domain over the last 60 seconds, now ${formatMiB(mib)}.`,
     instructions: 'Instructions',
     instructionsNote: 'retired per second of lab time',
-    perSecond: (n: number) => `${formatNumber(n)}\u202f/s`,
+    perSecond: (n: number) => `${formatNumber(n)}\u00a0/s`,
     instructionsSummary: (n: number) => `Instructions retired per second of lab time, now ${formatNumber(n)}.`,
     hypercalls: 'Hypercalls',
     exits: 'Exits',

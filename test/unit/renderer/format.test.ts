@@ -4,8 +4,8 @@ import { formatAxisCount, formatNumber, formatPercent } from '../../../renderer/
 import { formatBandwidth, formatBytes, formatMiB } from '../../../renderer/format/memory.ts';
 import { formatClock, formatDuration, formatInstant, formatSpeed, formatTick } from '../../../renderer/format/time.ts';
 
-/** The narrow no-break space, made visible so that the expectations below can be read. */
-const plain = (text: string): string => text.replaceAll('\u202f', '_');
+/** Both kinds of space, made visible so that the expectations below can be read. */
+const plain = (text: string): string => text.replaceAll('\u2009', '_').replaceAll('\u00a0', '~');
 
 describe('numbers', () => {
   it('groups in threes and keeps decimals together', () => {
@@ -21,33 +21,33 @@ describe('numbers', () => {
   });
 
   it('does not round a busy domain down to nothing', () => {
-    expect(plain(formatPercent(0.62))).toBe('62_%');
-    expect(plain(formatPercent(0.001))).toBe('<_1_%');
-    expect(plain(formatPercent(0))).toBe('0_%');
+    expect(plain(formatPercent(0.62))).toBe('62~%');
+    expect(plain(formatPercent(0.001))).toBe('<~1~%');
+    expect(plain(formatPercent(0))).toBe('0~%');
   });
 
   it('abbreviates on axes only from ten thousand', () => {
     expect(plain(formatAxisCount(9500))).toBe('9_500');
-    expect(plain(formatAxisCount(15000))).toBe('15_k');
-    expect(plain(formatAxisCount(1200000))).toBe('1.2_M');
-    expect(plain(formatAxisCount(3000000))).toBe('3_M');
+    expect(plain(formatAxisCount(15000))).toBe('15~k');
+    expect(plain(formatAxisCount(1200000))).toBe('1.2~M');
+    expect(plain(formatAxisCount(3000000))).toBe('3~M');
   });
 });
 
 describe('sizes', () => {
   it('writes memory in powers of two', () => {
-    expect(plain(formatMiB(4096))).toBe('4_096_MiB');
-    expect(plain(formatMiB(1.5))).toBe('1.5_MiB');
-    expect(plain(formatBytes(512))).toBe('512_B');
-    expect(plain(formatBytes(4096))).toBe('4_KiB');
-    expect(plain(formatBytes(71.4 * 1024 * 1024))).toBe('71.4_MiB');
-    expect(plain(formatBytes(3 * 1024 ** 3))).toBe('3_GiB');
+    expect(plain(formatMiB(4096))).toBe('4_096~MiB');
+    expect(plain(formatMiB(1.5))).toBe('1.5~MiB');
+    expect(plain(formatBytes(512))).toBe('512~B');
+    expect(plain(formatBytes(4096))).toBe('4~KiB');
+    expect(plain(formatBytes(71.4 * 1024 * 1024))).toBe('71.4~MiB');
+    expect(plain(formatBytes(3 * 1024 ** 3))).toBe('3~GiB');
   });
 
   it('writes link speeds in powers of ten', () => {
-    expect(plain(formatBandwidth(100))).toBe('100_Mbit/s');
-    expect(plain(formatBandwidth(1000))).toBe('1_Gbit/s');
-    expect(plain(formatBandwidth(2500))).toBe('2.5_Gbit/s');
+    expect(plain(formatBandwidth(100))).toBe('100~Mbit/s');
+    expect(plain(formatBandwidth(1000))).toBe('1~Gbit/s');
+    expect(plain(formatBandwidth(2500))).toBe('2.5~Gbit/s');
   });
 });
 
@@ -71,12 +71,12 @@ describe('times', () => {
   });
 
   it('picks the unit of a duration', () => {
-    expect(plain(formatDuration(702))).toBe('702_ns');
-    expect(plain(formatDuration(31_000))).toBe('31.0_µs');
-    expect(plain(formatDuration(61.3e6))).toBe('61.3_ms');
-    expect(plain(formatDuration(9.79e9))).toBe('9.8_s');
-    expect(plain(formatDuration(191e9))).toBe('3_min 11_s');
-    expect(plain(formatDuration(7500e9))).toBe('2_h 05_min');
+    expect(plain(formatDuration(702))).toBe('702~ns');
+    expect(plain(formatDuration(31_000))).toBe('31.0~µs');
+    expect(plain(formatDuration(61.3e6))).toBe('61.3~ms');
+    expect(plain(formatDuration(9.79e9))).toBe('9.8~s');
+    expect(plain(formatDuration(191e9))).toBe('3~min 11~s');
+    expect(plain(formatDuration(7500e9))).toBe('2~h 05~min');
   });
 
   it('writes speeds without trailing zeros', () => {

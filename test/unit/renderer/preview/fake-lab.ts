@@ -69,7 +69,7 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
       reason: null,
       vcpus: 1,
       memoryMiB,
-      createdAt: Math.max(0, status.clock.now - domid * 31e9),
+      createdAt: Math.max(0, status.clock.now - colour * 21e9),
       cpuNs: 0,
       cpuPercent: 20,
       consoleBytes: 0,
@@ -103,7 +103,7 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
     record('lab-created', 'Lab created', undefined, 0);
     for (let i = 0; i < count; i++)
       add(i % 2 ? 'birch' : 'alder', i < NAMES.length ? NAMES[i] : `guest-${i}`, i < 7 ? MEMORY[i] : 4, (['pvh', 'pv', 'pv', 'pvh', 'hvm'] as const)[i % 5]);
-    events.sort((a, b) => a.at - b.at);
+    events.sort((a, b) => a.at - b.at).forEach((event, i) => (event.id = i + 1));
     if (count > 5) {
       status.domains[5].state = 'paused';
       status.tasks = [{ id: 1, title: 'Booting', uuid: status.domains[6]?.uuid, phase: 'decompressing kernel', progress: 0.4, state: 'running', cancellable: true }];

@@ -1,10 +1,10 @@
-// Serves the renderer with a fake bridge, to look at it while working on it: vite --config test/unit/renderer/preview/vite.config.ts
+// Serves the renderer with a fake bridge, to look at it while working on it:
+// vite --config test/unit/renderer/preview/vite.config.ts
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vite';
 
 export default defineConfig({
   root: import.meta.dirname,
   plugins: [vue()],
-  server: { fs: { allow: ['../../../..'] }, hmr: false, ws: false },
-  optimizeDeps: { include: ['vue', 'pinia', 'chart.js', '@xterm/xterm', '@xterm/addon-fit', '@xterm/addon-search', 'zod', '@tabler/icons-vue'] },
+  server: { fs: { allow: ['../../../..'] } },
 });

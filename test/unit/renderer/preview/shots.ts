@@ -1,0 +1,77 @@
+// Pictures of the window in its states, from the preview: node shots.ts [name part ...]; they go to out/preview.
+import { mkdirSync } from 'node:fs';
+import { chromium } from 'playwright';
+import type { Page } from 'playwright';
+import { createServer } from 'vite';
+
+interface Shot {
+  readonly hash: string;
+  readonly size?: readonly [number, number];
+  readonly act?: (page: Page) => Promise<unknown>;
+}
+
+const small = [1024, 700] as const;
+const tab = (name: string) => (page: Page) => page.getByRole('tab', { name }).click();
+
+const shots: Record<string, Shot> = {
+  'main-dark': { hash: 'domains=7' },
+  'main-light': { hash: 'domains=7&theme=light' },
+  'main-dark-small': { hash: 'domains=7', size: small },
+  'first-dark': { hash: 'state=first' },
+  'first-light-small': { hash: 'state=first&theme=light', size: small },
+  'vitals-light': { hash: 'domains=7&theme=light', act: tab('Vitals') },
+  'vitals-dark-small': { hash: 'domains=7', size: small, act: tab('Vitals') },
+  'memory-dark': { hash: 'domains=7', act: tab('Memory') },
+  'meter-light': { hash: 'domains=7&theme=light', act: tab('Meter') },
+  'crash-dark': {
+    hash: 'domains=7&state=crash',
+    act: async (page) => {
+      await page.locator('[data-tile]').nth(1).click();
+      await page.getByRole('button', { name: /Import kernel or xl.cfg Drop/ }).click();
+    },
+  },
+  'palette-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await page.keyboard.press('Control+k');
+      await page.keyboard.type('create alder');
+    },
+  },
+  'undo-light': { hash: 'domains=7&theme=light', act: (page) => page.getByRole('button', { name: 'Destroy' }).click() },
+  'menu-dark': { hash: 'domains=7', act: (page) => page.locator('[data-tile]').nth(2).click({ button: 'right' }) },
+  'host-sheet-light': { hash: 'domains=7&theme=light', act: (page) => page.getByRole('button', { name: 'Add host' }).click() },
+  'drag-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await page.getByText('Debian 12').hover();
+      await page.mouse.down();
+      await page.mouse.move(500, 400, { steps: 8 });
+    },
+  },
+  'stopped-dark': { hash: 'domains=7&state=stopped' },
+  'many-dark': { hash: 'domains=100' },
+};
+
+const wanted = process.argv.slice(2);
+const folder = new URL('../../../../out/preview/', import.meta.url).pathname;
+mkdirSync(folder, { recursive: true });
+const server = await createServer({ configFile: new URL('vite.config.ts', import.meta.url).pathname, logLevel: 'error' });
+await server.listen();
+const address = server.resolvedUrls!.local[0];
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+for (const [name, { hash, size = [1440, 900], act }] of Object.entries(shots)) {
+  if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) continue;
+  const context = await browser.newContext({ viewport: { width: size[0], height: size[1] } });
+  const page = await context.newPage();
+  page.on('console', (message) => message.type() !== 'debug' && console.log(name, message.type(), message.text()));
+  page.on('pageerror', (error) => console.log(name, error.message, error.stack));
+  await page.goto(`${address}#${hash}`);
+  await page.waitForSelector('.frame', { timeout: 30_000 }).catch(() => console.log(name, 'no frame'));
+  await page.waitForTimeout(2500);
+  await act?.(page);
+  await page.waitForTimeout(700);
+  await page.screenshot({ path: `${folder}${name}.png` });
+  await context.close();
+}
+await browser.close();
+await server.close();
