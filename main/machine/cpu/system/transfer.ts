@@ -53,8 +53,11 @@ function jumpParagraph(parts: SystemParts, selector: number, offset: number): nu
   return arrive(parts, offset);
 }
 
-/** Checks a call gate against CPL and RPL and reads the code descriptor it points to. */
-function throughGate(parts: SystemParts, gate: Descriptor): Descriptor {
+/**
+ * Checks a call gate against CPL and RPL and reads the code descriptor it points to.
+ * A jump cannot change the level, so a non-conforming target must then be at CPL.
+ */
+function throughGate(parts: SystemParts, gate: Descriptor, jump: boolean): Descriptor {
   const { state } = parts;
   if (gate.dpl < state.cpl || gate.rpl > gate.dpl) raiseGp(state, gate.errorCode);
   if (!gate.present) raiseError(state, Vector.NP, gate.errorCode);
@@ -63,6 +66,7 @@ function throughGate(parts: SystemParts, gate: Descriptor): Descriptor {
   const target = readDescriptor(parts, gate.gateSelector, Vector.GP);
   if (!target.code || target.dpl > state.cpl) raiseGp(state, target.errorCode);
   if (state.longModeActive && (!target.long || target.big)) raiseGp(state, target.errorCode);
+  if (jump && !target.conforming && target.dpl !== state.cpl) raiseGp(state, target.errorCode);
   if (!target.present) raiseError(state, Vector.NP, target.errorCode);
   return target;
 }
@@ -117,9 +121,7 @@ export function jumpFar(parts: SystemParts, selector: number, offset: number, ne
     return arrive(parts, offset);
   }
   if (isCallGate(parts, descriptor)) {
-    const target = throughGate(parts, descriptor);
-    // A jump cannot change the level, so a non-conforming target must be at CPL
-    if (!target.conforming && target.dpl !== state.cpl) raiseGp(state, target.errorCode);
+    const target = throughGate(parts, descriptor, true);
     const entry = gateEntry(descriptor);
     checkTarget(parts, target, entry);
     commitCode(parts, target, state.cpl);
@@ -155,7 +157,7 @@ export function callFar(parts: SystemParts, selector: number, offset: number, si
     switchTask(parts, taskTarget(parts, descriptor), 'call', nextRip);
     return Next.Jump;
   }
-  const target = throughGate(parts, descriptor);
+  const target = throughGate(parts, descriptor, false);
   const entry = gateEntry(descriptor);
   const gateSize = state.longModeActive ? 8 : descriptor.type === SystemType.CallGate16 ? 2 : 4;
   if (target.conforming || target.dpl === state.cpl) return callSameLevel(parts, target, entry, gateSize, nextRip);
