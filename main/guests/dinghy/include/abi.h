@@ -7,6 +7,7 @@
 enum {
     SYS_exit, SYS_fork, SYS_exec, SYS_wait, SYS_pipe, SYS_read, SYS_write, SYS_close, SYS_dup2, SYS_open, SYS_map, SYS_unmap,
     SYS_pid, SYS_kill, SYS_yield, SYS_sleep, SYS_clock, SYS_info, SYS_foreground, SYS_power, SYS_xenstore, SYS_seek, SYS_list,
+    SYS_group,
     SYS_count
 };
 

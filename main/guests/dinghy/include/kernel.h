@@ -104,6 +104,7 @@ struct trap_frame;
 struct process {
     uptr sp;                 // saved kernel stack pointer
     s32 pid;
+    s32 group;               // a pipeline's processes share it
     u32 state;
     struct process *next;    // run queue
     struct process *all_next;
@@ -139,8 +140,8 @@ int kernel_thread(const char *name, void (*run)(void));
 noreturn void process_exit(int status);
 int process_wait(int *status);
 int process_kill(int pid);
-void process_foreground(int pid);
-/// Control-C on the console: ends the foreground process.
+void process_foreground(int group);
+/// Control-C on the console: ends the processes of the foreground group.
 void process_interrupt(void);
 /// Sleeps until wakeup(channel), until `deadline` (ns, 0 = none) or until killed. Returns 0, -EAGAIN on time-out, -EINTR when killed.
 int sleep_on(void *channel, u64 deadline);

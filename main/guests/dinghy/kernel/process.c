@@ -10,7 +10,7 @@ static struct process *ready_first, *ready_last;
 static u64 armed;     // deadline of the machine's timer, 0 = none
 static u64 next_wake; // earliest wake_at of all sleepers, 0 = none
 static bool reschedule;
-static s32 last_pid, foreground_pid;
+static s32 last_pid, foreground_group;
 static u32 process_count;
 
 static uptr stack_top(struct process *p) {
@@ -160,6 +160,7 @@ int process_fork(struct trap_frame *frame) {
     }
     counters.forks++;
     child->parent = me;
+    child->group = me->group;
     strcopy(child->name, me->name, sizeof child->name);
     for (u32 i = 0; i < FILES; i++)
         if ((child->files[i] = me->files[i])) child->files[i]->refs++;
@@ -249,19 +250,17 @@ int process_kill(int pid) {
     return -ESRCH;
 }
 
-void process_foreground(int pid) {
-    foreground_pid = pid;
+void process_foreground(int group) {
+    foreground_group = group;
 }
 
 void process_interrupt(void) {
-    if (!foreground_pid) return;
+    if (!foreground_group) return;
     for (struct process *p = processes; p; p = p->all_next)
-        for (struct process *up = p; up; up = up->parent)
-            if (up->pid == foreground_pid && p->state != PROC_ZOMBIE) {
-                end(p);
-                reschedule = true;
-                break;
-            }
+        if (p->group == foreground_group && p->state != PROC_ZOMBIE) {
+            end(p);
+            reschedule = true;
+        }
 }
 
 // ---- exec ----

@@ -83,20 +83,38 @@ static uptr sys_map(uptr bytes) {
     struct aspace *as = current()->space;
     bytes = ROUND_UP(bytes, PAGE_SIZE);
     uptr start = USER_MAP_BASE;
+    struct region *last = NULL;
     for (u32 i = 0; i < REGIONS; i++)
-        if (as->regions[i].kind == REGION_MAP) start = MAX(start, as->regions[i].end);
+        if (as->regions[i].kind == REGION_MAP && as->regions[i].end > start) last = &as->regions[i], start = last->end;
     if (!bytes || bytes > USER_END - start) return -(uptr)ENOMEM;
+    if (last) {
+        last->end += bytes; // neighbours are one region
+        return start;
+    }
     int error = aspace_region(as, start, start + bytes, REGION_MAP, true);
     return error ? (uptr)(long)error : start;
 }
 
-static int sys_unmap(uptr start) {
+static int sys_unmap(uptr start, uptr bytes) {
     struct aspace *as = current()->space;
+    uptr end = start + ROUND_UP(bytes, PAGE_SIZE);
+    if (start % PAGE_SIZE || end <= start) return -EINVAL;
     for (u32 i = 0; i < REGIONS; i++) {
         struct region *region = &as->regions[i];
-        if (region->kind != REGION_MAP || region->start != start) continue;
-        aspace_unmap(as, region->start, region->end);
-        region->kind = REGION_FREE;
+        if (region->kind != REGION_MAP || start < region->start || end > region->end) continue;
+        uptr old_end = region->end;
+        bool head = start > region->start, tail = end < old_end;
+        if (head) region->end = start;
+        else if (tail) region->start = end;
+        else region->kind = REGION_FREE;
+        if (head && tail) {
+            int error = aspace_region(as, end, old_end, REGION_MAP, true);
+            if (error) {
+                region->end = old_end;
+                return error;
+            }
+        }
+        aspace_unmap(as, start, end);
         return 0;
     }
     return -EINVAL;
@@ -222,7 +240,7 @@ static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c
         return b;
     case SYS_open: return (uptr)(long)sys_open(a);
     case SYS_map: return sys_map(a);
-    case SYS_unmap: return (uptr)(long)sys_unmap(a);
+    case SYS_unmap: return (uptr)(long)sys_unmap(a, b);
     case SYS_pid: return (uptr)current()->pid;
     case SYS_kill: return (uptr)(long)process_kill((int)a);
     case SYS_yield: yield(); return 0;
@@ -230,6 +248,7 @@ static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c
     case SYS_clock: return (uptr)(long)sys_clock(a, b);
     case SYS_info: return (uptr)(long)sys_info(a, b, c);
     case SYS_foreground: process_foreground((int)a); return 0;
+    case SYS_group: current()->group = (s32)a; return 0;
     case SYS_power: platform_power((int)a);
     case SYS_xenstore: return (uptr)(long)sys_xenstore(a, b, c, d);
     case SYS_list: return (uptr)(long)sys_list(a, b, c, d);

@@ -204,7 +204,7 @@ static int store_tree(const char *path, u32 depth) {
         char probe[2];
         if (depth < 8 && (int)system_call(SYS_xenstore, XS_OP_LIST, (uptr)child, (uptr)probe, 1) > 0) store_tree(child, depth + 1);
     }
-    unmap(names);
+    unmap(names, PAGE_SIZE);
     return bytes < 0;
 }
 

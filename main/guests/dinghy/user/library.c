@@ -25,7 +25,7 @@ void *map(uptr bytes) {
     long result = (long)system_call(SYS_map, bytes, 0, 0, 0);
     return result < 0 ? NULL : (void *)result;
 }
-int unmap(void *start) { return (int)system_call(SYS_unmap, (uptr)start, 0, 0, 0); }
+int unmap(void *start, uptr bytes) { return (int)system_call(SYS_unmap, (uptr)start, bytes, 0, 0); }
 int getpid(void) { return (int)system_call(SYS_pid, 0, 0, 0, 0); }
 int kill(int pid) { return (int)system_call(SYS_kill, (uptr)pid, 0, 0, 0); }
 void yield(void) { system_call(SYS_yield, 0, 0, 0, 0); }
@@ -41,7 +41,8 @@ u64 clock_wall_ns(void) {
     return ns;
 }
 int info(int what, void *to, uptr size) { return (int)system_call(SYS_info, (uptr)what, (uptr)to, size, 0); }
-void foreground(int pid) { system_call(SYS_foreground, (uptr)pid, 0, 0, 0); }
+void foreground(int group) { system_call(SYS_foreground, (uptr)group, 0, 0, 0); }
+void join_group(int group) { system_call(SYS_group, (uptr)group, 0, 0, 0); }
 int power(int how) { return (int)system_call(SYS_power, (uptr)how, 0, 0, 0); }
 
 static char waiting[512];

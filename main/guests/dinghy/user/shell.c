@@ -190,6 +190,7 @@ static void run_pipeline(char *text, bool background) {
         }
         int pid = fork();
         if (pid == 0) {
+            join_group(n ? pids[0] : getpid());
             if (from) dup2(from, 0), close(from);
             if (next) dup2(ends[1], 1), close(ends[0]), close(ends[1]);
             become(text);
@@ -209,7 +210,7 @@ static void run_pipeline(char *text, bool background) {
         if (n) print("[%d]\n", pids[n - 1]);
         return;
     }
-    if (n) foreground(pids[n - 1]);
+    if (n) foreground(pids[0]);
     collect(n, pids);
     foreground(0);
     if (last_status == 130) print("\n");

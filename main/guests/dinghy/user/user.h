@@ -15,7 +15,7 @@ int dup2(int from, int to);
 int open(const char *path);
 /// Fresh zeroed memory, or NULL.
 void *map(uptr bytes);
-int unmap(void *start);
+int unmap(void *start, uptr bytes);
 int getpid(void);
 int kill(int pid);
 void yield(void);
@@ -23,7 +23,9 @@ int sleep_until(u64 ns);
 u64 clock_ns(void);
 u64 clock_wall_ns(void);
 int info(int what, void *to, uptr size);
-void foreground(int pid);
+/// Control-C ends the processes of this group; 0 = none.
+void foreground(int group);
+void join_group(int group);
 int power(int how);
 
 /// Buffered; flush() or exit() writes what waits.
@@ -32,7 +34,7 @@ void flush(void);
 /// Writes an error sentence to the console: "name: text".
 void complain(const char *form, ...);
 const char *error_text(int error);
-/// The whole file in fresh memory, or a negative error. Free it with unmap().
+/// The whole file in fresh memory, or a negative error. The caller may leave it to exit().
 int read_file(const char *path, u8 **to);
 
 struct command { const char *name; int (*run)(int count, char **arguments); const char *help; };

@@ -101,7 +101,7 @@ int command_faults(int count, char **arguments) {
         u64 start = clock_ns();
         for (u64 i = 0; i < piece; i++) memory[i * PAGE_SIZE] = 1;
         ns += clock_ns() - start;
-        unmap((void *)memory);
+        unmap((void *)memory, piece * PAGE_SIZE);
         left -= piece;
     }
     result_begin("faults");
@@ -164,13 +164,13 @@ int command_game(int count, char **arguments) {
     return 0;
 }
 
+// Takes memory until the limit or until there is none: then the kernel ends it with a sentence.
 int command_hog(int count, char **arguments) {
     u64 limit = argument(count, arguments, 1, 1024), taken = 0;
-    while (taken < limit) {
+    for (; taken < limit; taken++) {
         volatile u8 *memory = map(MIB);
         if (!memory) break;
         for (u32 i = 0; i < 256; i++) memory[i * PAGE_SIZE] = 1;
-        taken++;
     }
     result_begin("hog");
     print(" mib=%llu\n", taken);
