@@ -27,6 +27,7 @@ export class ClockLoop {
   #limited = false;
   /** Pause when this time is reached. */
   #pauseAt = Infinity;
+  #stop: (() => boolean) | null = null;
   #loop: Promise<void> | null = null;
   #wake: (() => void) | null = null;
   readonly #lab: Clocked;
@@ -63,6 +64,17 @@ export class ClockLoop {
     this.#pauseAt = this.#now + ns;
     this.#start();
     await this.#loop;
+  }
+  /** Runs as fast as possible until `stop` holds after an epoch or `limit` more virtual ns have passed; resolves with whether it held. */
+  async advance(limit: number, stop: () => boolean): Promise<boolean> {
+    this.#speed = 0;
+    this.#stop = stop;
+    try {
+      await this.step(limit);
+      return stop();
+    } finally {
+      this.#stop = null;
+    }
   }
   /** Stops after the epoch that is running; resolves then. */
   async pause(): Promise<void> {
@@ -134,7 +146,7 @@ export class ClockLoop {
         windowBehind = false;
       }
       this.#changed();
-      if (this.#now >= this.#pauseAt) {
+      if (this.#now >= this.#pauseAt || this.#stop?.()) {
         this.#running = false;
         this.#pauseAt = Infinity;
       }

@@ -1,0 +1,192 @@
+// Goes through a scenario: builds the lab, creates the domains at time 0, does one step after the other, stops at the first that does not hold.
+
+import { createHash } from 'node:crypto';
+import { BulkheadError, toSentences } from '../../../shared/errors.ts';
+import type { Figures } from '../../../shared/model.ts';
+import type { Lab, LabDomain } from '../lab.ts';
+import type { LoadedScenario } from './load.ts';
+import type { Step } from './schema.ts';
+
+/** Without a time given, a wall-clock limit still ends a lab that makes no progress. */
+const EXPECT_WALL_LIMIT_MS = 20 * 60_000;
+
+export interface StepReport {
+  step: Record<string, unknown>;
+  held: boolean;
+  /** Lab time when it ended, ns. */
+  at: number;
+  wallMs: number;
+  message?: string;
+}
+export interface Report {
+  scenario: string;
+  seed: number;
+  passed: boolean;
+  steps: StepReport[];
+  virtualNs: number;
+  wallMs: number;
+  domains: Record<string, { state: string; reason: string | null; host: string; mode: string; cpuNs: number; consoleBytes: number; figures: Figures }>;
+  ignored: string[];
+  /** SHA-256 over all architectural state and all console output. */
+  digest: string;
+}
+
+/** What has been searched of each console, so that an `expect` sees only what came after the last one's match. */
+type Seen = Map<string, number>;
+
+export async function runScenario(lab: Lab, loaded: LoadedScenario, log: (line: string) => void): Promise<Report> {
+  const started = performance.now();
+  const { scenario } = loaded;
+  const steps: StepReport[] = [];
+  const seen: Seen = new Map();
+  let passed = true;
+  for (const h of scenario.hosts) await lab.addHost(h);
+  lab.editLink(scenario.link);
+  const attempt = async (step: Record<string, unknown>, body: () => Promise<string | null>): Promise<void> => {
+    const wall = performance.now();
+    let message: string | null;
+    try {
+      message = await body();
+    } catch (e) {
+      const s = toSentences(e);
+      message = `${s.what} ${s.why} ${s.action}${s.code === 'internal' ? `\n${s.details ?? ''}` : ''}`;
+    }
+    const report: StepReport = { step, held: message === null, at: lab.clock.now, wallMs: Math.round(performance.now() - wall) };
+    if (message !== null) {
+      report.message = message;
+      passed = false;
+    }
+    steps.push(report);
+    const shown = JSON.stringify(step);
+    log(`${report.held ? 'ok  ' : 'FAIL'} ${(report.at / 1e9).toFixed(6)} s  ${shown.length > 160 ? `${shown.slice(0, 157)}...` : shown}`);
+    if (message !== null) log(message);
+  };
+  for (const d of loaded.domains) {
+    if (!passed) break;
+    await attempt({ create: d.spec.name }, async () => {
+      await lab.createDomain(d.host, d.spec);
+      return null;
+    });
+  }
+  for (const step of scenario.steps) {
+    if (!passed) break;
+    await attempt(shownStep(step), () => doStep(lab, step, seen));
+  }
+  await lab.refresh();
+  const report: Report = {
+    scenario: scenario.name ?? loaded.file,
+    seed: scenario.seed,
+    passed,
+    steps,
+    virtualNs: lab.clock.now,
+    wallMs: Math.round(performance.now() - started),
+    domains: await domainReports(lab),
+    ignored: loaded.ignored,
+    digest: await digest(lab),
+  };
+  return report;
+}
+
+const shownStep = (step: Step): Record<string, unknown> => step as Record<string, unknown>;
+
+function named(lab: Lab, name: string): LabDomain {
+  const d = lab.findDomain(name);
+  if (!d)
+    throw new BulkheadError({
+      code: 'not-found',
+      what: `There is no domain ${name} any more.`,
+      why: 'An earlier step destroyed it.',
+      action: 'Change the order of the steps.',
+    });
+  return d;
+}
+
+async function doStep(lab: Lab, step: Step, seen: Seen): Promise<string | null> {
+  if ('expect' in step) return expectText(lab, step.expect, seen);
+  if ('type' in step) {
+    await lab.typeConsole(named(lab, step.type.domain).uuid, new TextEncoder().encode(step.type.text));
+    return null;
+  }
+  if ('wait' in step) {
+    await lab.clock.advance(step.wait.ns, () => false);
+    return null;
+  }
+  if ('pause' in step) await lab.pauseDomain(named(lab, step.pause).uuid);
+  else if ('unpause' in step) await lab.unpauseDomain(named(lab, step.unpause).uuid);
+  else if ('shutdown' in step) {
+    const s = typeof step.shutdown === 'string' ? { domain: step.shutdown, reason: 'poweroff' as const } : step.shutdown;
+    await lab.shutdownDomain(named(lab, s.domain).uuid, s.reason);
+  } else if ('destroy' in step) await lab.destroyDomain(named(lab, step.destroy).uuid);
+  else return assertFigure(lab, step.assert);
+  return null;
+}
+
+async function expectText(lab: Lab, e: Extract<Step, { expect: unknown }>['expect'], seen: Seen): Promise<string | null> {
+  const d = named(lab, e.domain);
+  const wanted = e.regex === undefined ? null : new RegExp(e.regex);
+  const from = seen.get(d.uuid) ?? 0;
+  let scanned = -1;
+  let text = '';
+  const found = (): boolean => {
+    if (d.console.end === scanned) return false;
+    scanned = d.console.end;
+    text = Buffer.from(d.console.since(from)).toString('latin1');
+    const at = wanted ? (wanted.exec(text)?.index ?? -1) : text.indexOf(e.text!);
+    if (at < 0) return false;
+    const length = wanted ? wanted.exec(text)![0].length : e.text!.length;
+    seen.set(d.uuid, scanned - text.length + at + length);
+    return true;
+  };
+  if (found()) return null;
+  const wallLimit = performance.now() + (e.within.wall ? e.within.ns / 1e6 : EXPECT_WALL_LIMIT_MS);
+  let over = false;
+  const held = await lab.clock.advance(e.within.wall ? Number.MAX_SAFE_INTEGER / 2 : e.within.ns, () => {
+    if (found()) return (over = true);
+    return performance.now() > wallLimit || d.status.state === 'crashed';
+  });
+  if (over || (held && found())) return null;
+  await lab.refresh();
+  const last = Buffer.from(d.console.tail(4000)).toString('latin1').split('\n').slice(-20).join('\n');
+  return [
+    `Expected ${wanted ? String(wanted) : JSON.stringify(e.text)} from ${e.domain}; it did not come${
+      d.status.state === 'crashed' ? '' : e.within.wall ? ' in that time on this computer' : ` within ${e.within.ns / 1e9} s of lab time`
+    }.`,
+    `${e.domain} is ${d.status.state}${d.status.reason ? `: ${d.status.reason}` : ''}. Its console ends:`,
+    last,
+  ].join('\n');
+}
+
+async function assertFigure(lab: Lab, a: Extract<Step, { assert: unknown }>['assert']): Promise<string | null> {
+  await lab.refresh();
+  const root: unknown = { domains: await domainReports(lab), virtualNs: lab.clock.now };
+  let v = root;
+  const names = Object.keys((root as { domains: object }).domains).sort((x, y) => y.length - x.length);
+  let rest = a.figure;
+  // domain names may contain dots
+  const name = names.find((n) => rest.startsWith(`domains.${n}.`));
+  if (name) {
+    v = (root as { domains: Record<string, unknown> }).domains[name];
+    rest = rest.slice(`domains.${name}.`.length);
+  }
+  for (const key of rest.split('.')) v = (v as Record<string, unknown> | undefined)?.[key];
+  if (a.equals !== undefined && v !== a.equals) return `${a.figure} is ${JSON.stringify(v)}, not ${JSON.stringify(a.equals)}.`;
+  if (a.above !== undefined && !(typeof v === 'number' && v > a.above)) return `${a.figure} is ${JSON.stringify(v)}, not above ${a.above}.`;
+  if (a.below !== undefined && !(typeof v === 'number' && v < a.below)) return `${a.figure} is ${JSON.stringify(v)}, not below ${a.below}.`;
+  return null;
+}
+
+async function domainReports(lab: Lab): Promise<Report['domains']> {
+  const result: Report['domains'] = {};
+  for (const d of lab.domains.values()) {
+    const { state, reason, host, mode, cpuNs } = d.status;
+    result[d.spec.name] = { state, reason, host, mode, cpuNs, consoleBytes: d.console.end, figures: await lab.figures(d.uuid) };
+  }
+  return result;
+}
+
+async function digest(lab: Lab): Promise<string> {
+  const hash = createHash('sha256');
+  for (const h of await lab.digest()) hash.update(h);
+  for (const d of lab.domains.values()) hash.update(d.spec.name).update(d.console.tail(Infinity));
+  return hash.digest('hex');
+}
