@@ -7,13 +7,13 @@ import vueParser from 'vue-eslint-parser';
 
 /** Folder -> folders that nothing in it may import. shared/ and npm packages are open to all. */
 export const FORBIDDEN = {
-  'main/machine': ['hypervisor', 'backends', 'toolstack', 'engine', 'app', 'guests', 'renderer', 'preload'],
-  'main/hypervisor': ['backends', 'toolstack', 'engine', 'app', 'guests', 'renderer', 'preload'],
-  'main/backends': ['toolstack', 'engine', 'app', 'guests', 'renderer', 'preload'],
-  'main/toolstack': ['engine', 'app', 'renderer', 'preload'],
-  'main/guests': ['machine', 'hypervisor', 'backends', 'toolstack', 'engine', 'app', 'renderer', 'preload'],
-  'main/engine': ['machine', 'hypervisor', 'backends', 'app', 'renderer', 'preload'],
-  'main/app': ['machine', 'hypervisor', 'backends', 'toolstack', 'engine', 'guests', 'renderer'],
+  'main/machine': ['hypervisor', 'backends', 'toolstack', 'engine', 'app', 'guests', 'renderer', 'preload', 'test'],
+  'main/hypervisor': ['backends', 'toolstack', 'engine', 'app', 'guests', 'renderer', 'preload', 'test'],
+  'main/backends': ['toolstack', 'engine', 'app', 'guests', 'renderer', 'preload', 'test'],
+  'main/toolstack': ['engine', 'app', 'renderer', 'preload', 'test'],
+  'main/guests': ['machine', 'hypervisor', 'backends', 'toolstack', 'engine', 'app', 'renderer', 'preload', 'test'],
+  'main/engine': ['machine', 'hypervisor', 'backends', 'app', 'renderer', 'preload', 'test'],
+  'main/app': ['machine', 'hypervisor', 'backends', 'toolstack', 'engine', 'guests', 'renderer', 'preload', 'test'],
   renderer: ['main', 'preload', 'test'],
   preload: ['main', 'renderer', 'test'],
   shared: ['main', 'renderer', 'preload', 'test'],
