@@ -24,7 +24,20 @@ const EXT_EDX_1GB = 1 << 26;
 const EXT_EDX_LM = 1 << 29;
 const EXT_EDX_SYSCALL = 1 << 11;
 
+/** Answers do not change while a vCPU lives, and some guests ask millions of times (as a serialising instruction). */
+const answers = new WeakMap<GuestVcpu, Map<number, CpuidResult>>();
+
 export function guestCpuid(v: GuestVcpu, leaf: number, subleaf: number): CpuidResult {
+  let known = answers.get(v);
+  if (!known) answers.set(v, (known = new Map()));
+  // Subleaves are small numbers wherever they matter; others have one answer per leaf anyway.
+  const key = leaf * 64 + Math.min(subleaf, 63);
+  let r = known.get(key);
+  if (!r) known.set(key, (r = compute(v, leaf, Math.min(subleaf, 63))));
+  return r;
+}
+
+function compute(v: GuestVcpu, leaf: number, subleaf: number): CpuidResult {
   if (leaf >= 0x4000_0000 && leaf < 0x4000_0100) return xenLeaf(v, leaf - 0x4000_0000, subleaf);
   const [eax, ebx, ecx, edx] = cpuidLeaf(DEFAULT_CPUID, leaf, subleaf);
   const r = { eax, ebx, ecx, edx };

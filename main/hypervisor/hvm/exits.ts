@@ -5,6 +5,7 @@ import { F } from '../../machine/cpu/layout.ts';
 import { ExitCode } from '../../machine/cpu/system/exit.ts';
 import { guestCpuid } from '../cpuid.ts';
 import { Reg } from '../cpu-view.ts';
+import { COST } from '../costs.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { isLongMode } from './mode.ts';
 
@@ -21,6 +22,7 @@ function skip(v: GuestVcpu, length: number): void {
 export function handleHvmExit(v: GuestVcpu, exit: Exit): void {
   const { cpu, domain } = v;
   const length = exit.info3;
+  if (exit.code !== ExitCode.Budget && exit.code !== ExitCode.Requested) domain.host.charge(COST.hvmExit);
   switch (exit.code) {
     case ExitCode.Budget:
     case ExitCode.Requested:

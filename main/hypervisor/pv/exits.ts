@@ -5,6 +5,7 @@ import { F } from '../../machine/cpu/layout.ts';
 import { ExitCode } from '../../machine/cpu/system/exit.ts';
 import { Reg } from '../cpu-view.ts';
 import { Cr0, Eflags, Vector } from '../abi/constants.ts';
+import { COST } from '../costs.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { deliverCallback, deliverTrap } from './bounce.ts';
 import { handlePageFault } from './page-fault.ts';
@@ -20,18 +21,18 @@ export function preparePv(v: GuestVcpu): void {
   if (v.upcallPending && !v.upcallMasked && pv.event.address !== 0n) deliverCallback(v, pv.event, true);
 }
 
-/** Cycles that an exit to the hypervisor and back costs a guest: see docs on the cost table. */
-const EXIT_CYCLES = 0;
-
 export function handlePvExit(v: GuestVcpu, exit: Exit): void {
   const { cpu, domain } = v;
   const { code, info0 } = exit;
   if (code === ExitCode.Budget || code === ExitCode.Requested || code === ExitCode.None) return;
-  domain.host.charge(EXIT_CYCLES);
+  domain.host.charge(code === ExitCode.Syscall ? COST.pvHypercall : code === ExitCode.SoftInt ? COST.pvSoftInt : COST.pvException);
   const length = exit.info3;
   switch (code) {
     case ExitCode.Exception:
       domain.count(domain.counters.exits, 'exception');
+      // INT1, INT3 and INTO leave before the instruction, with its length; a fault has none.
+      if (length && info0 !== Vector.DB) return handleSoftInt(v, info0, length);
+      cpu.rip = advance(v, length);
       return handleException(v, info0, exit.info1, exit.info2 !== 0);
     case ExitCode.Syscall:
       domain.count(domain.counters.exits, 'syscall');

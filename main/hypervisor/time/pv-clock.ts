@@ -8,6 +8,9 @@ import type { GuestVcpu } from '../vcpu.ts';
 
 /** Multiplier and shift that turn cycles of `hz` into nanoseconds (Xen set_time_scale). */
 export function timeScale(hz: number): { mul: number; shift: number } {
+  // At exactly 1 GHz Xen's rule gives 2^31 << 1, which guests that compute the rate in 32 bits (GRUB) turn into 0. Shift 0
+  // with the largest multiplier is a quarter of a nanosecond off in a second.
+  if (hz === 1_000_000_000) return { mul: 0xffff_ffff, shift: 0 };
   let shift = 0;
   let ticks = hz;
   while (ticks > 2_000_000_000) {

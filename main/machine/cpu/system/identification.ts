@@ -4,7 +4,7 @@ import { F, Intercept, Next, OP } from '../layout.ts';
 import { requireCpl0 } from './control-registers.ts';
 import { cpuidLeaf, policyOf } from './cpuid-policy.ts';
 import { ExitCode } from './exit.ts';
-import { leave, raiseUd } from './fault.ts';
+import { exitBefore, leave, raiseUd } from './fault.ts';
 import type { Routine, SystemParts } from './parts.ts';
 import type { RoutineName } from './routine-names.ts';
 import { Reg } from './state.ts';
@@ -19,7 +19,7 @@ export function identificationRoutines(parts: SystemParts): Partial<Record<Routi
   return {
     cpuid(op) {
       if ((state.get32(F.intercepts) & Intercept.Cpuid) !== 0) {
-        leave(state, ExitCode.Cpuid, 0, 0, 0, state.u8[op + OP.length]);
+        return exitBefore(state, ExitCode.Cpuid, 0, 0, 0, state.u8[op + OP.length]);
       }
       const leaf = state.regLo(Reg.RAX);
       const [eax, ebx, ecx, edx] = cpuidLeaf(policyOf(ctx), leaf, state.regLo(Reg.RCX));

@@ -2,7 +2,7 @@
 
 import { F, Intercept, Next, OP } from '../layout.ts';
 import { ExitCode } from './exit.ts';
-import { Vector, leave, raise, raiseGp, raiseUd } from './fault.ts';
+import { Vector, exitBefore, leave, raise, raiseGp, raiseUd } from './fault.ts';
 import { enterHandler } from './interrupt.ts';
 import type { Routine, SystemParts } from './parts.ts';
 import type { RoutineName } from './routine-names.ts';
@@ -20,7 +20,7 @@ export function softwareInterruptRoutines(parts: SystemParts): Partial<Record<Ro
 
   const interrupt = (op: number, vector: number, software: boolean): number => {
     if (software && (state.get32(F.intercepts) & Intercept.SoftInt) !== 0) {
-      leave(state, ExitCode.SoftInt, vector, 0, 0, state.u8[op + OP.length]);
+      return exitBefore(state, ExitCode.SoftInt, vector, 0, 0, state.u8[op + OP.length]);
     }
     state.external = software ? 0 : 1;
     try {

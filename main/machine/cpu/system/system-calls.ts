@@ -2,7 +2,7 @@
 
 import { F, Intercept, Next, OP, Seg, SegAttr } from '../layout.ts';
 import { ExitCode } from './exit.ts';
-import { leave, raiseGp, raiseUd } from './fault.ts';
+import { exitBefore, leave, raiseGp, raiseUd } from './fault.ts';
 import { modeChanged } from './parts.ts';
 import type { Routine, SystemParts } from './parts.ts';
 import type { RoutineName } from './routine-names.ts';
@@ -48,14 +48,14 @@ export function systemCallRoutines(parts: SystemParts): Partial<Record<RoutineNa
 
   const hypercall = (op: number, vmmcall: number): number => {
     if (!intercepted(Intercept.Vmcall)) raiseUd(state);
-    return leave(state, ExitCode.Hypercall, vmmcall, 0, 0, length(op));
+    return exitBefore(state, ExitCode.Hypercall, vmmcall, 0, 0, length(op));
   };
 
   return {
     syscall(op) {
       // Intel's processors know SYSCALL in 64-bit mode only
       if (!state.in64 || (state.get32(F.efer) & Efer.SCE) === 0) raiseUd(state);
-      if (intercepted(Intercept.Syscall)) leave(state, ExitCode.Syscall, 0, 0, 0, length(op));
+      if (intercepted(Intercept.Syscall)) return exitBefore(state, ExitCode.Syscall, 0, 0, 0, length(op));
       const next = state.nextRip(op);
       const flags = ctx.readEflags();
       state.setAddress(Reg.RCX * 8, next);
