@@ -47,8 +47,20 @@ export interface OpenedLab {
   consoles: Map<string, { bytes: Uint8Array; end: number }>;
 }
 
-const fileError = (code: 'lab-file-unknown' | 'lab-file-corrupt' | 'lab-file-in-use', file: string, why: string, action: string): BulkheadError =>
-  new BulkheadError({ code, what: `The lab ${path.basename(file)} cannot be opened.`, why, action, field: 'lab', details: file });
+const fileError = (
+  code: 'file-unreadable' | 'lab-file-unknown' | 'lab-file-corrupt' | 'lab-file-in-use',
+  file: string,
+  why: string,
+  action: string,
+): BulkheadError =>
+  new BulkheadError({
+    code,
+    what: `The lab ${path.basename(file)} cannot be opened.`,
+    why,
+    action,
+    field: 'lab',
+    details: file,
+  });
 
 export class LabFile {
   readonly path: string;
@@ -62,20 +74,43 @@ export class LabFile {
   constructor(file: string, keepConsoleBytes: number) {
     this.path = file;
     this.#keep = keepConsoleBytes;
-    mkdirSync(path.dirname(file), { recursive: true });
-    const isNew = !existsSync(file) || statSync(file).size === 0;
+    let db: DatabaseSync;
+    let isNew: boolean;
     try {
-      this.#db = new DatabaseSync(file);
+      mkdirSync(path.dirname(file), { recursive: true });
+      isNew = !existsSync(file) || statSync(file).size === 0;
+      db = new DatabaseSync(file);
+    } catch (e) {
+      throw fileError(
+        'file-unreadable',
+        file,
+        (e as Error).message,
+        'Choose another folder, or check its permissions.',
+      );
+    }
+    this.#db = db;
+    try {
       this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0;');
       if (isNew) this.#create();
       this.#check();
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE; COMMIT;');
     } catch (e) {
+      db.close();
       if (e instanceof BulkheadError) throw e;
       const message = (e as Error).message;
       if (/locked|busy/i.test(message))
-        throw fileError('lab-file-in-use', file, 'Another Bulkhead has it open.', 'Use that window, or close it first.');
-      throw fileError('lab-file-corrupt', file, `It is not a whole lab file (${message}).`, 'Open another lab, or a copy of this one.');
+        throw fileError(
+          'lab-file-in-use',
+          file,
+          'Another Bulkhead has it open.',
+          'Use that window, or close it first.',
+        );
+      throw fileError(
+        'lab-file-corrupt',
+        file,
+        `It is not a whole lab file (${message}).`,
+        'Open another lab, or a copy of this one.',
+      );
     }
   }
 
@@ -94,7 +129,12 @@ export class LabFile {
   }
   #check(): void {
     if (this.#pragma('application_id') !== APPLICATION_ID)
-      throw fileError('lab-file-unknown', this.path, 'It is a database, but not a Bulkhead lab.', 'Choose a .bulkhead file.');
+      throw fileError(
+        'lab-file-unknown',
+        this.path,
+        'It is a database, but not a Bulkhead lab.',
+        'Choose a .bulkhead file.',
+      );
     const version = this.#pragma('user_version');
     if (version !== LAB_FILE_VERSION)
       throw fileError(
@@ -109,7 +149,8 @@ export class LabFile {
   read(): OpenedLab | null {
     const row = this.#db.prepare('SELECT json, crc FROM state').get() as { json: string; crc: number } | undefined;
     if (!row) return null;
-    const corrupt = (why: string) => fileError('lab-file-corrupt', this.path, why, 'Open another lab, or a copy of this one.');
+    const corrupt = (why: string) =>
+      fileError('lab-file-corrupt', this.path, why, 'Open another lab, or a copy of this one.');
     if (crc32(row.json) !== row.crc) throw corrupt('Its checksum does not match: the file was damaged.');
     const lab = SavedLab.safeParse(JSON.parse(row.json));
     if (!lab.success) throw corrupt(`Its contents make no sense (${lab.error.issues[0]!.path.join('.')}).`);
@@ -126,7 +167,8 @@ export class LabFile {
         bytes: Uint8Array;
       }[];
       const last = parts.at(-1);
-      if (last) consoles.set(d.uuid, { bytes: Buffer.concat(parts.map((p) => p.bytes)), end: last.start + last.bytes.length });
+      if (last)
+        consoles.set(d.uuid, { bytes: Buffer.concat(parts.map((p) => p.bytes)), end: last.start + last.bytes.length });
     }
     return { lab: lab.data, events, consoles };
   }
@@ -173,11 +215,21 @@ export class LabFile {
   }
 
   get bytes(): number {
-    return existsSync(this.path) ? statSync(this.path).size + (existsSync(`${this.path}-wal`) ? statSync(`${this.path}-wal`).size : 0) : 0;
+    return existsSync(this.path)
+      ? statSync(this.path).size + (existsSync(`${this.path}-wal`) ? statSync(`${this.path}-wal`).size : 0)
+      : 0;
   }
 
   /** Writes a copy; an existing file is replaced only when the copy is whole. */
   exportTo(target: string): void {
+    if (path.resolve(target) === path.resolve(this.path))
+      throw new BulkheadError({
+        code: 'not-possible-now',
+        what: `The copy ${target} was not written.`,
+        why: 'That is the lab that is open; it is saved all the time.',
+        action: 'Choose another name for the copy.',
+        field: 'path',
+      });
     const part = `${target}.part`;
     rmSync(part, { force: true });
     try {
