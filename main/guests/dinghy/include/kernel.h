@@ -72,14 +72,14 @@ int user_range(uptr address, uptr bytes, bool write);
 int user_string(char *to, uptr address, uptr size);
 
 // ---- files ----
-enum { FILE_CONSOLE = 1, FILE_PIPE_READ, FILE_PIPE_WRITE, FILE_ARCHIVE };
+enum { FILE_CONSOLE = 1, FILE_PIPE_READ, FILE_PIPE_WRITE, FILE_ARCHIVE, FILE_DISK };
 struct pipe;
 struct archive_entry;
 struct file {
     u8 kind;
     u16 refs;
     u64 position;
-    union { struct pipe *pipe; const struct archive_entry *entry; };
+    union { struct pipe *pipe; const struct archive_entry *entry; struct disk *disk; };
 };
 struct file *file_new(u8 kind);
 void file_close(struct file *file);
@@ -94,6 +94,19 @@ struct archive_entry { const char *name; const u8 *data; uptr size; };
 extern const struct archive_entry archive[];
 extern const uptr archive_count;
 const struct archive_entry *archive_find(const char *path);
+
+struct disk {
+    char name[16];
+    u64 sectors; // of 512 bytes
+    bool read_only;
+    /// Whole pages from or to `count` (at most 8) page-aligned buffers; sleeps. 0 or a negative error.
+    int (*transfer)(struct disk *disk, bool write, u64 sector, void **buffers, u32 count);
+    struct disk *next;
+};
+void disk_add(struct disk *disk);
+struct disk *disk_find(const char *name);
+struct disk *disk_number(u32 n);
+int disk_transfer(struct disk *disk, bool write, u64 position, u8 *user, uptr bytes);
 
 // ---- processes (process.c) ----
 #define KSTACK_ORDER 1
@@ -145,6 +158,8 @@ void process_foreground(int group);
 void process_interrupt(void);
 /// Sleeps until wakeup(channel), until `deadline` (ns, 0 = none) or until killed. Returns 0, -EAGAIN on time-out, -EINTR when killed.
 int sleep_on(void *channel, u64 deadline);
+/// Sleeps until wakeup(channel), also when killed.
+void sleep_always(void *channel);
 void wakeup(void *channel);
 void yield(void);
 /// Called on the way back to user mode.

@@ -6,7 +6,7 @@
 // ---- hypercalls ----
 enum {
     XEN_set_trap_table = 0, XEN_mmu_update = 1, XEN_stack_switch = 3, XEN_set_callbacks = 4, XEN_memory_op = 12,
-    XEN_update_va_mapping = 14, XEN_xen_version = 17, XEN_console_io = 18, XEN_iret = 23, XEN_vcpu_op = 24, XEN_mmuext_op = 26,
+    XEN_update_va_mapping = 14, XEN_xen_version = 17, XEN_console_io = 18, XEN_grant_table_op = 20, XEN_iret = 23, XEN_vcpu_op = 24, XEN_mmuext_op = 26,
     XEN_sched_op = 29, XEN_event_channel_op = 32, XEN_hvm_op = 34,
 };
 #define DOMID_SELF 0x7ff0U
@@ -144,6 +144,41 @@ void store_watch(const char *path, void (*changed)(void));
 int store_write(const char *path, const char *value);
 /// A decimal number at path, or `otherwise`.
 u64 store_number(const char *path, u64 otherwise);
+
+// grant.c
+bool grants_init(void);
+void grants_suspend(void);
+void grants_resume(void);
+u32 grant_access(u16 domid, void *page, bool readonly); // a reference, 0 when none is left
+void grant_end(u32 reference);
+u32 event_alloc(u16 remote); // a port that `remote` may bind, 0 when refused
+/// The i-th frame of the grant table where the kernel can write it; `mapped` is where it was before a resume, or NULL.
+void *platform_grant_frame(u32 i, u32 count, void *mapped);
+void platform_grant_unmap(void *mapped);
+
+// bus.c
+enum { BUS_initialising = 1, BUS_init_wait, BUS_initialised, BUS_connected, BUS_closing, BUS_closed };
+struct front_end;
+struct driver {
+    bool (*offer)(struct front_end *front);     // makes the rings and writes where they are
+    bool (*connected)(struct front_end *front); // the back end is there
+};
+struct front_end {
+    char path[40], backend[96];
+    u32 number;
+    u16 remote;
+    u32 generation; // counts resumes
+    const struct driver *driver;
+    void *device;
+    struct front_end *next;
+};
+extern const struct driver block_driver, network_driver;
+int bus_read(const struct front_end *front, const char *key, char *value, uptr size);
+void bus_write(const struct front_end *front, const char *key, const char *value);
+void bus_write_number(const struct front_end *front, const char *key, u32 value);
+u64 bus_backend_number(const struct front_end *front, const char *key, u64 otherwise);
+void bus_init(void);
+void bus_resume(void);
 
 /// The balloon takes a page away from the linear map and returns the frame number that Xen wants; and the reverse.
 uptr balloon_take(void *page);

@@ -24,6 +24,11 @@ int file_read(struct file *file, u8 *to, uptr bytes) {
         file->position += n;
         return (int)n;
     }
+    case FILE_DISK: {
+        int n = disk_transfer(file->disk, false, file->position, to, bytes);
+        if (n > 0) file->position += (u64)n;
+        return n;
+    }
     default: return -EBADF;
     }
 }
@@ -32,6 +37,11 @@ int file_write(struct file *file, const u8 *from, uptr bytes) {
     switch (file->kind) {
     case FILE_CONSOLE: console_out((const char *)from, bytes); return (int)bytes;
     case FILE_PIPE_WRITE: return pipe_write(file, from, bytes);
+    case FILE_DISK: {
+        int n = disk_transfer(file->disk, true, file->position, (u8 *)from, bytes);
+        if (n > 0) file->position += (u64)n;
+        return n;
+    }
     default: return -EBADF;
     }
 }

@@ -78,6 +78,14 @@ int sleep_on(void *channel, u64 deadline) {
     return deadline && clock_ns() >= deadline ? -EAGAIN : 0;
 }
 
+void sleep_always(void *channel) {
+    struct process *me = current();
+    me->state = PROC_SLEEPING;
+    me->channel = channel;
+    me->wake_at = 0;
+    schedule();
+}
+
 void wakeup(void *channel) {
     for (struct process *p = processes; p; p = p->all_next)
         if (p->state == PROC_SLEEPING && p->channel == channel) make_ready(p, false);

@@ -57,25 +57,28 @@ static int sys_open(uptr user_path) {
     int error = user_string(path, user_path, sizeof path);
     if (error < 0) return error;
     const struct archive_entry *entry = archive_find(path);
-    if (!entry) return -ENOENT;
-    struct file *file = file_new(FILE_ARCHIVE);
+    struct disk *disk = entry ? NULL : disk_find(path);
+    if (!entry && !disk) return -ENOENT;
+    struct file *file = file_new(entry ? FILE_ARCHIVE : FILE_DISK);
     if (!file) return -ENOMEM;
-    file->entry = entry;
+    if (entry) file->entry = entry;
+    else file->disk = disk;
     int slot = file_slot(file);
     if (slot < 0) file_close(file);
     return slot;
 }
 
-/// The n-th name of the archive; its length, 0 behind the last.
+/// The n-th name of the archive and of the disks; its length, 0 behind the last.
 static int sys_list(uptr n, uptr out, uptr size, uptr size_out) {
-    if (n >= archive_count) return 0;
-    const struct archive_entry *entry = &archive[n];
-    uptr length = strlen(entry->name);
+    struct disk *disk = n < archive_count ? NULL : disk_number((u32)(n - archive_count));
+    if (n >= archive_count && !disk) return 0;
+    const char *name = disk ? disk->name : archive[n].name;
+    uptr length = strlen(name);
     int error = length < size ? user_range(out, length + 1, true) : -E2BIG;
     if (!error && size_out) error = user_range(size_out, sizeof(u64), true);
     if (error) return error;
-    memcpy((void *)out, entry->name, length + 1);
-    if (size_out) *(u64 *)size_out = entry->size;
+    memcpy((void *)out, name, length + 1);
+    if (size_out) *(u64 *)size_out = disk ? disk->sectors * 512 : archive[n].size;
     return (int)length;
 }
 
@@ -173,6 +176,14 @@ static int sys_info(uptr what, uptr out, uptr size) {
     }
 }
 
+static int sys_seek(uptr number, uptr position) {
+    struct file *file = file_of(number);
+    if (!file || (file->kind != FILE_ARCHIVE && file->kind != FILE_DISK)) return -EBADF;
+    int error = user_range(position, sizeof(u64), false);
+    if (!error) file->position = *(u64 *)position;
+    return error;
+}
+
 static int sys_clock(uptr which, uptr out) {
     int error = user_range(out, sizeof(u64), true);
     if (error) return error;
@@ -250,6 +261,7 @@ static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c
     case SYS_foreground: process_foreground((int)a); return 0;
     case SYS_group: current()->group = (s32)a; return 0;
     case SYS_power: platform_power((int)a);
+    case SYS_seek: return (uptr)(long)sys_seek(a, b);
     case SYS_xenstore: return (uptr)(long)sys_xenstore(a, b, c, d);
     case SYS_list: return (uptr)(long)sys_list(a, b, c, d);
     default: return -(uptr)ENOSYS;

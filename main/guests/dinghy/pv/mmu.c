@@ -142,6 +142,20 @@ void *mmu_fixmap(u64 address, pte_t flags) {
 
 // ---- frames come and go ----
 
+void *platform_grant_frame(u32 i, u32 count, void *mapped) {
+    uptr list[8];
+    struct { u16 domid; u32 count; s16 status; uptr *frames; } setup = {DOMID_SELF, count, 0, list};
+    if (count > COUNT(list) || hypercall3(XEN_grant_table_op, 2, (uptr)&setup, 1) || setup.status) return NULL;
+    u64 address = (u64)list[i] << PAGE_SHIFT;
+    if (!mapped) return mmu_fixmap(address, PTE_W);
+    map_now((uptr)mapped, address | PTE_P | PTE_W | PTE_A | PTE_D, UVMF_INVLPG);
+    return mapped;
+}
+
+void platform_grant_unmap(void *mapped) {
+    map_now((uptr)mapped, 0, UVMF_INVLPG);
+}
+
 uptr balloon_take(void *page) {
     uptr pfn = PFN_OF(page), frame = p2m[pfn];
     mmu_flush();

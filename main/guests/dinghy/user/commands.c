@@ -258,6 +258,7 @@ int command_faults(int count, char **arguments);
 int command_calls(int count, char **arguments);
 int command_dirty(int count, char **arguments);
 int command_game(int count, char **arguments);
+int command_db(int count, char **arguments);
 int command_hog(int count, char **arguments);
 
 const struct command commands[] = {
@@ -284,6 +285,7 @@ const struct command commands[] = {
     {"faults", command_faults, "[PAGES]: page faults"},
     {"dirty", command_dirty, "[PAGES/S] [MIB] [MS]: write pages at a rate"},
     {"game", command_game, "[MS]: 60 ticks a second over a small working set"},
+    {"db", command_db, "DISK [N] [KIB]: random reads and writes with checksums; overwrites the disk's contents"},
     {"hog", command_hog, "[MIB]: take memory until it runs out"},
     {"reboot", command_reboot, "restart the machine"},
     {"shutdown", command_shutdown, "switch the machine off"},

@@ -21,6 +21,7 @@ int write(int file, const void *from, uptr bytes) { return (int)system_call(SYS_
 int close(int file) { return (int)system_call(SYS_close, (uptr)file, 0, 0, 0); }
 int dup2(int from, int to) { return (int)system_call(SYS_dup2, (uptr)from, (uptr)to, 0, 0); }
 int open(const char *path) { return (int)system_call(SYS_open, (uptr)path, 0, 0, 0); }
+int seek(int file, u64 position) { return (int)system_call(SYS_seek, (uptr)file, (uptr)&position, 0, 0); }
 void *map(uptr bytes) {
     long result = (long)system_call(SYS_map, bytes, 0, 0, 0);
     return result < 0 ? NULL : (void *)result;

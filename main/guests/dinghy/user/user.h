@@ -13,6 +13,7 @@ int write(int file, const void *from, uptr bytes);
 int close(int file);
 int dup2(int from, int to);
 int open(const char *path);
+int seek(int file, u64 position);
 /// Fresh zeroed memory, or NULL.
 void *map(uptr bytes);
 int unmap(void *start, uptr bytes);

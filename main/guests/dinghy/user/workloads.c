@@ -164,6 +164,77 @@ int command_game(int count, char **arguments) {
     return 0;
 }
 
+// A block of the database: contents follow from its number and version, and the checksum covers them.
+struct record { u32 number, version, check, words[1021]; };
+
+static u32 record_check(const struct record *record) {
+    u32 sum = record->number * 31 + record->version;
+    for (u32 i = 0; i < COUNT(record->words); i++) sum = sum * 31 + record->words[i];
+    return sum;
+}
+
+static void record_fill(struct record *record, u32 number, u32 version) {
+    record->number = number;
+    record->version = version;
+    u32 x = number * 2654435761U + version + 1;
+    for (u32 i = 0; i < COUNT(record->words); i++) record->words[i] = x = mix(x | 1);
+    record->check = record_check(record);
+}
+
+int command_db(int count, char **arguments) {
+    if (count < 2) {
+        complain("usage: db DISK [OPERATIONS] [KIB]; ls /dev shows the disks");
+        return 2;
+    }
+    u64 operations = argument(count, arguments, 2, 500), records = argument(count, arguments, 3, 1024) / 4;
+    int disk = open(arguments[1]);
+    if (disk < 0) {
+        complain("db: %s: %s", arguments[1], error_text(disk));
+        return 1;
+    }
+    struct record *record = map(sizeof *record);
+    u32 *versions = map(records * sizeof *versions + 1);
+    if (!record || !versions || !records) {
+        complain("db: out of memory");
+        return 1;
+    }
+    u64 start = clock_ns(), reads = 0, writes = 0;
+    int error = 0;
+    for (u32 i = 0; i < records && !error; i++) {
+        record_fill(record, i, 0);
+        seek(disk, (u64)i * sizeof *record);
+        int n = write(disk, record, sizeof *record);
+        if (n != sizeof *record) error = n < 0 ? n : -ENOSPC;
+    }
+    u64 loaded = clock_ns();
+    u32 x = 362436069;
+    for (u64 i = 0; i < operations && !error; i++) {
+        u32 n = (x = mix(x)) % (u32)records;
+        seek(disk, (u64)n * sizeof *record);
+        int got = read(disk, record, sizeof *record);
+        if (got != sizeof *record) error = got < 0 ? got : -EIO;
+        else if (record->number != n || record->version != versions[n] || record->check != record_check(record)) {
+            complain("db: record %u is wrong: number %u, version %u instead of %u", n, record->number, record->version, versions[n]);
+            return 1;
+        }
+        reads++;
+        if (error || (x >> 20 & 3)) continue; // every fourth is updated
+        record_fill(record, n, ++versions[n]);
+        seek(disk, (u64)n * sizeof *record);
+        got = write(disk, record, sizeof *record);
+        if (got != sizeof *record) error = got < 0 ? got : -ENOSPC;
+        writes++;
+    }
+    if (error) {
+        complain("db: %s: %s", arguments[1], error_text(error));
+        return 1;
+    }
+    u64 ns = clock_ns() - loaded;
+    result_begin("db");
+    print(" records=%llu load_ns=%llu reads=%llu writes=%llu ns=%llu per_second=%llu check=%08x\n", records, loaded - start, reads, writes, ns, per_second(reads + writes, ns), x);
+    return 0;
+}
+
 // Takes memory until the limit or until there is none: then the kernel ends it with a sentence.
 int command_hog(int count, char **arguments) {
     u64 limit = argument(count, arguments, 1, 1024), taken = 0;

@@ -94,6 +94,7 @@ static void control_thread(void) {
     store_write("control/feature-suspend", "1");
     store_watch("control/shutdown", shutdown_requested);
     store_watch("memory/target", target_changed);
+    bus_init();
     static int nothing;
     for (;;) sleep_on(&nothing, 0);
 }

@@ -17,7 +17,7 @@ static char reply_text[4096 + 1];
 static char incoming[sizeof(struct message) + 4096];
 static u32 incoming_bytes;
 
-static struct watch { char path[64]; void (*changed)(void); bool fired; } watches[8];
+static struct watch { char path[128]; void (*changed)(void); bool fired; } watches[24];
 static u32 watch_count;
 
 static void message_arrived(const struct message *header, const char *text) {
@@ -134,7 +134,10 @@ static void watch_register(u32 index) {
 }
 
 void store_watch(const char *path, void (*changed)(void)) {
-    if (!ring || watch_count == COUNT(watches)) return;
+    if (!ring) return;
+    for (u32 i = 0; i < watch_count; i++)
+        if (strcmp(watches[i].path, path) == 0) return; // registered again after a resume by store_connect()
+    if (watch_count == COUNT(watches)) return;
     u32 index = watch_count++;
     strcopy(watches[index].path, path, sizeof watches[index].path);
     watches[index].changed = changed;

@@ -4,12 +4,15 @@
 
 void xen_suspend(void) {
     xen_clock_suspend();
+    grants_suspend();
     int cancelled = platform_suspend();
+    grants_resume();
     if (!cancelled) {
         events_reset();
         xen_console_init();
         xen_time_init();
         store_connect();
+        bus_resume();
     }
     xen_clock_resume();
     printk("\n%s after %u ms\n", cancelled ? "suspend was cancelled" : "resumed", (u32)(xen_clock_ns() / 1000000));
