@@ -82,10 +82,13 @@ class Writer {
       case 'number':
         if ((value | 0) === value && !Object.is(value, -0)) {
           this.#byte(tag.int32);
-          this.#view.setInt32(this.#grow(4), value);
+          // Growing replaces the view, so it comes first.
+          const at = this.#grow(4);
+          this.#view.setInt32(at, value);
         } else {
           this.#byte(tag.double);
-          this.#view.setFloat64(this.#grow(8), value);
+          const at = this.#grow(8);
+          this.#view.setFloat64(at, value);
         }
         return;
       case 'string':
@@ -127,7 +130,8 @@ class Writer {
     else if (value instanceof ArrayBuffer) this.#buffer(value);
     else if (value instanceof Date) {
       this.#byte(tag.date);
-      this.#view.setFloat64(this.#grow(8), value.getTime());
+      const at = this.#grow(8);
+      this.#view.setFloat64(at, value.getTime());
     } else if (value instanceof RegExp) {
       this.#byte(tag.regexp);
       this.#string(value.source);
@@ -206,7 +210,10 @@ class Writer {
     } else {
       this.#byte(tag.wideString);
       this.#uint(value.length);
-      for (let index = 0; index < value.length; index++) this.#view.setUint16(this.#grow(2), value.charCodeAt(index));
+      for (let index = 0; index < value.length; index++) {
+        const at = this.#grow(2);
+        this.#view.setUint16(at, value.charCodeAt(index));
+      }
     }
   }
 

@@ -22,6 +22,7 @@ describe('the clone codec', () => {
       ]),
     ],
     ['nested objects', { a: { b: [{ c: null }] }, '': 1 }],
+    ['more of each kind than the first buffer holds', Array.from({ length: 9000 }, (_, i) => [i, i / 7, new Date(i), `\ud800${i}`][i % 4])],
     [
       'views',
       [new Uint8Array([1, 2, 3]), new BigUint64Array([5n]), new Float64Array([0.5]), new DataView(new ArrayBuffer(3))],
