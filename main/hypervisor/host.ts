@@ -21,6 +21,7 @@ import { PvDomain } from './pv/pv-domain.ts';
 import { Credit } from './scheduling/credit.ts';
 import type { Scheduler } from './scheduling/scheduler.ts';
 import { HypercallTable } from './hypercalls/table.ts';
+import { refreshTimeInfo } from './time/pv-clock.ts';
 import { GuestVcpu } from './vcpu.ts';
 
 export interface HostOptions {
@@ -202,6 +203,11 @@ export class Host {
     return n;
   }
 
+  /** Some vCPU runs or could run. */
+  get busyNow(): boolean {
+    return this.busy > 0;
+  }
+
   /**
    * Runs until virtual time `untilNs`.
    * @returns the time reached, and the time of the next thing that will happen if every pCPU is idle (else `now`)
@@ -297,6 +303,7 @@ export class Host {
     }
     const d = v.domain;
     while (p.cycles < until && v.runnable && !this.reschedule) {
+      refreshTimeInfo(v);
       if (d.pv) preparePv(v);
       else prepareHvm(v);
       if (!v.runnable) return;

@@ -35,6 +35,7 @@ export class GuestVcpu {
   runstateArea: bigint | null = null;
   timeArea: bigint | null = null;
   timeVersion = 0;
+  timeUpdatedNs = 0;
   /** pCPU it last ran on, and the pCPU it runs on now (-1 none). */
   lastPcpu = 0;
   runningOn = -1;

@@ -22,6 +22,8 @@ import { introduceDomain, releaseDomain, requestShutdown } from './domain-store.
 import { EPOCH_SECONDS } from './epoch.ts';
 import type { DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 
+const CONSOLE_POLL_NS = 20_000_000;
+
 const SHUTDOWN_NAMES = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft-reset'];
 const SHUTDOWN_SENTENCES = [
   'The guest switched itself off.',
@@ -48,6 +50,7 @@ export class XenHost {
   readonly host: Host;
   private readonly entries = new Map<number, Entry>();
   readonly store = new Store();
+  private pollArmed = false;
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
     this.spec = spec;
@@ -62,7 +65,23 @@ export class XenHost {
   }
 
   advance(until: number): { now: number; idleUntil: number } {
+    this.armConsolePoll();
     return this.host.advance(until);
+  }
+
+  /**
+   * Some guests (GRUB) fill their console ring without an event and then compute for long. While any vCPU can run, the
+   * rings are looked at in fixed steps of virtual time; an idle host has no such steps.
+   */
+  private armConsolePoll(): void {
+    if (this.pollArmed || !this.host.busyNow) return;
+    this.pollArmed = true;
+    const at = (Math.floor(this.host.now() / CONSOLE_POLL_NS) + 1) * CONSOLE_POLL_NS;
+    this.host.schedule(at, () => {
+      this.pollArmed = false;
+      for (const entry of this.entries.values()) entry.console.service();
+      this.armConsolePoll();
+    });
   }
 
   createDomain(spec: DomainSpec, files: DomainFiles): number {
@@ -129,7 +148,10 @@ export class XenHost {
     late.store = entry.storeRing;
     this.entries.set(domid, entry);
     domain.onConsoleIo = (bytes) => this.output(domid, bytes);
-    domain.onShutdown = () => this.callbacks.stateChanged(domid);
+    domain.onShutdown = () => {
+      entry.console.service();
+      this.callbacks.stateChanged(domid);
+    };
     // The console and xenstore pages are granted to the control domain, as libxc seeds the table.
     domain.grants.permit(0, 0, this.gfnOf(domain, built.rings.consoleMfn));
     domain.grants.permit(1, 0, this.gfnOf(domain, built.rings.storeMfn));

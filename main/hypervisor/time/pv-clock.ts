@@ -1,6 +1,7 @@
 // The PV clock: vcpu_time_info and the wall clock in shared_info (public/xen.h).
-// Invariant: system time in ns = system_time + (((tsc - tsc_timestamp) << shift) * mul >> 32), and the TSC here never
-// drifts against the host's virtual time, so one write per vCPU is good for ever unless the base moves.
+// Invariant: system time in ns = system_time + (((tsc - tsc_timestamp) << shift) * mul >> 32).
+// The TSC never drifts against the host's virtual time, but some guests (GRUB) read system_time as it stands, so it is
+// written anew every REFRESH_NS of running, as Xen does on every switch and once a second.
 
 import type { Domain } from '../domain.ts';
 import { copyOut } from '../guest-memory.ts';
@@ -24,9 +25,18 @@ export function timeScale(hz: number): { mul: number; shift: number } {
   return { mul: Number((1_000_000_000n << 32n) / BigInt(ticks)), shift };
 }
 
+const REFRESH_NS = 10_000_000;
+
+/** Called before a vCPU runs: refreshes what it reads when that has become old. */
+export function refreshTimeInfo(v: GuestVcpu): void {
+  const now = v.domain.host.now();
+  if (now - v.timeUpdatedNs >= REFRESH_NS) updateTimeInfo(v);
+}
+
 /** Writes a vCPU's time information where the guest reads it. */
 export function updateTimeInfo(v: GuestVcpu): void {
   const host = v.domain.host;
+  v.timeUpdatedNs = host.now();
   const offset = v.info + 32;
   fill(v.domain.mem.view, offset, v);
   if (v.timeArea !== null && host.loaded === v) {
