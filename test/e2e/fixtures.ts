@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test as base, type Page } from '@playwright/test';
 import { projectFolder } from '../../scripts/build-targets.ts';
-import { launch, type RunningApp } from './launchers.ts';
+import { launch, launchAgain, type RunningApp } from './launchers.ts';
 
 export { expect } from '@playwright/test';
 
@@ -29,6 +29,8 @@ export interface App extends RunningApp {
   readonly output: readonly string[];
   /** The engine's process id; throws when none runs. */
   enginePid(): Promise<number>;
+  /** Starts the app a second time on the same profile; it hands its files to this one and ends. Resolves with its exit code. */
+  openAgain(files: readonly string[]): Promise<number | null>;
   /** Quits this app and opens another one on the same profile. */
   reopen(): Promise<App>;
 }
@@ -44,11 +46,12 @@ export const test = base.extend<AppOptions & { app: App; page: Page }>({
     writeFileSync(path.join(profile, 'preferences.json'), JSON.stringify({ version: 1, theme, window, lastLab: null }));
     const output: string[] = [];
     const opened: App[] = [];
+    const env = { BULKHEAD_HEADLESS: '1', BULKHEAD_GUESTS: path.join(projectFolder, '.cache', 'guests') };
 
     const open = async (args: readonly string[]): Promise<App> => {
       const running = await launch({
         args: [`--profile=${profile}`, ...args],
-        env: { BULKHEAD_HEADLESS: '1', BULKHEAD_GUESTS: path.join(projectFolder, '.cache', 'guests') },
+        env,
         print: (line) => output.push(line),
       });
       running.page.on('console', (message) => output.push(`[page ${message.type()}] ${message.text()}`));
@@ -68,6 +71,7 @@ export const test = base.extend<AppOptions & { app: App; page: Page }>({
             if (engine === undefined) throw new Error('No engine runs.');
             return engine.pid;
           }, null),
+        openAgain: (more) => launchAgain([`--profile=${profile}`, ...more], env),
         reopen: async () => {
           await running.context.tracing.stop();
           await running.quit();

@@ -1,7 +1,7 @@
 /**
  * The two ways to launch the app under test, behind one interface.
  */
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import path from 'node:path';
 import { _electron, chromium, type BrowserContext, type Page } from '@playwright/test';
 import type * as Electron from 'electron';
@@ -33,6 +33,28 @@ export interface LaunchOptions {
   readonly print: (line: string) => void;
 }
 
+/** Starts the app a second time, as a person does who opens a file. Resolves with its exit code. */
+export async function launchAgain(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<number | null> {
+  const electron = installedElectron();
+  const [command, ...first] =
+    chooseLauncher() === 'electron' && 'file' in electron
+      ? [electron.file, ...rootArguments(), projectFolder]
+      : [process.execPath, path.join(projectFolder, 'test', 'standin', 'launch.ts'), projectFolder];
+  const child = spawn(command, [...first, ...args], {
+    stdio: 'ignore',
+    env: { ...process.env, ...env, NODE_OPTIONS: '' },
+  });
+  return await new Promise((resolve) => child.once('exit', resolve));
+}
+
+/** Chromium's own sandbox cannot be used by root on Linux. */
+function rootArguments(): string[] {
+  return process.platform === 'linux' && process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+}
+
 /** The launcher that this machine allows; BULKHEAD_LAUNCHER decides outright. */
 export function chooseLauncher(): LauncherName {
   const wanted = process.env['BULKHEAD_LAUNCHER'];
@@ -47,12 +69,12 @@ export async function launch(options: LaunchOptions): Promise<RunningApp> {
 async function launchElectron(options: LaunchOptions): Promise<RunningApp> {
   const binary = installedElectron();
   if (!('file' in binary)) throw new Error(`Electron cannot be started: ${binary.reason}.`);
-  const isRootOnLinux = process.platform === 'linux' && process.getuid?.() === 0;
   const electron = await _electron.launch({
     executablePath: binary.file,
-    args: [...(isRootOnLinux ? ['--no-sandbox'] : []), projectFolder, ...options.args],
+    args: [...rootArguments(), projectFolder, ...options.args],
     env: { ...process.env, ...options.env } as Record<string, string>,
     cwd: projectFolder,
+    colorScheme: null,
   });
   const child = electron.process();
   printLines(child.stdout, options.print);
@@ -85,9 +107,14 @@ async function launchStandin(options: LaunchOptions): Promise<RunningApp> {
     execArgv: [],
     cwd: projectFolder,
   });
-  printLines(child.stdout, options.print);
-  printLines(child.stderr, options.print);
-  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const said: string[] = [];
+  const print = (line: string): void => {
+    said.push(line);
+    options.print(line);
+  };
+  printLines(child.stdout, print);
+  printLines(child.stderr, print);
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   const waiting = new Map<number, (message: { value?: unknown; error?: string }) => void>();
   let nextId = 1;
   const address = await Promise.race([
@@ -98,10 +125,11 @@ async function launchStandin(options: LaunchOptions): Promise<RunningApp> {
       });
     }),
     ended.then((code) => {
-      throw new Error(`The app ended with code ${String(code)} before its window opened.`);
+      throw new Error(`The app ended with code ${String(code)} before its window opened. It said:\n${said.join('\n')}`);
     }),
   ]);
-  const browser = await chromium.connectOverCDP(address);
+  // noDefaults: the theme and the rest are the app's to decide, as they are in a window nobody drives.
+  const browser = await chromium.connectOverCDP(address, { noDefaults: true });
   const context = browser.contexts()[0];
   if (context === undefined) throw new Error('The browser has no window.');
   const page = context.pages()[0] ?? (await context.waitForEvent('page'));

@@ -16,6 +16,8 @@ let manifest: { name: string; productName?: string; version: string } = { name: 
 let ready = false;
 let quitting = false;
 let lockFile: string | null = null;
+/** What a second instance still has to say to the first one before it ends. */
+let handover: Promise<void> = Promise.resolve();
 const paths = new Map<string, string>();
 let announceReady: () => void;
 const readiness = new Promise<void>((resolve) => {
@@ -100,7 +102,7 @@ class App extends EventEmitter<Record<string, unknown[]>> {
       } catch {
         const holder = readHolder(file);
         if (holder !== null && isAlive(holder.pid)) {
-          connect(holder.address).end(JSON.stringify({ argv: process.argv, cwd: process.cwd() }));
+          handover = handOver(holder.address);
           return false;
         }
         rmSync(file, { force: true });
@@ -113,6 +115,8 @@ class App extends EventEmitter<Record<string, unknown[]>> {
       socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       socket.on('error', () => undefined);
       socket.on('end', () => {
+        // A second instance that was killed while it spoke has said nothing.
+        if (!text.endsWith('\n')) return;
         const { argv, cwd } = JSON.parse(text) as { argv: string[]; cwd: string };
         this.emit('second-instance', {}, argv, cwd, {});
       });
@@ -146,6 +150,7 @@ class App extends EventEmitter<Record<string, unknown[]>> {
 
   async #finish(code: number): Promise<void> {
     await closeBrowser().catch(() => undefined);
+    await handover;
     this.emit('will-quit', { preventDefault: () => undefined });
     this.emit('quit', {}, code);
     endUtilityProcesses();
@@ -205,6 +210,22 @@ function readHolder(file: string): { pid: number; address: string } | null {
   } catch {
     return null;
   }
+}
+
+/** Tells the first instance what this one was started with. */
+function handOver(address: string): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(address, () => {
+      socket.end(`${JSON.stringify({ argv: process.argv, cwd: process.cwd() })}\n`);
+    });
+    socket.once('close', () => {
+      resolve();
+    });
+    socket.once('error', (error) => {
+      console.error(`The running instance could not be told: ${error.message}`);
+      resolve();
+    });
+  });
 }
 
 function isAlive(pid: number): boolean {

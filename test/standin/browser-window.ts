@@ -120,7 +120,7 @@ export class BrowserWindow extends EventEmitter<Record<string, unknown[]>> {
 
   async loadURL(url: string): Promise<void> {
     await this.webContents.loadURL(url);
-    await this.#applyTitle();
+    await Promise.all([this.#applyTitle(), this.#readBounds()]);
   }
 
   show(): void {

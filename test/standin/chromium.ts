@@ -86,6 +86,8 @@ export async function startChromium(options: ChromiumOptions): Promise<Chromium>
       ...(options.headless ? ['--headless=new', '--hide-scrollbars'] : []),
       // Chromium's own sandbox cannot be used by root on Linux.
       ...(process.platform === 'linux' && process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      // No warning bar about --host-resolver-rules and --no-sandbox inside the app's window.
+      '--test-type',
       '--no-first-run',
       '--no-default-browser-check',
       '--disable-sync',

@@ -63,7 +63,6 @@ await import(pathToFileURL(path.join(appFolder, main)).href);
 becomeReady();
 
 async function evaluate(source: string, argument: unknown): Promise<unknown> {
-   
   const callee = new Function(`return (${source})`)() as (api: unknown, argument: unknown) => unknown;
   return await callee(electron, argument);
 }
