@@ -20,8 +20,11 @@ export function offerMemory(offer: Template['offers'][number] | undefined): numb
  */
 export async function createDomain(template: string, host: string, offer?: string): Promise<string | undefined> {
   const lab = useLab();
+  const firstOfAll = lab.firstLaunch;
   const uuid = await lab.createFromTemplate(template, host, offer);
   if (uuid === undefined) return undefined;
+  // A new lab stands at zero; whoever boots the first guest wants to see it boot. Later the clock is the person's alone.
+  if (firstOfAll && !lab.clock.running) void lab.runClock();
   useSelection().select(uuid);
   announcer.say(messages.domain.created(lab.domain(uuid)?.name ?? '', host), uuid);
   return uuid;

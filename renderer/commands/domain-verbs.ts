@@ -4,6 +4,7 @@ import {
   IconPlayerPause,
   IconPlayerPlay,
   IconPower,
+  IconRefresh,
   IconTerminal2,
   IconTrash,
 } from '@tabler/icons-vue';
@@ -38,6 +39,12 @@ export async function destroyDomain(uuid: string, undoKey: string): Promise<void
     detail: messages.domain.returned(domain.memoryMiB, domain.host),
     action: { label: messages.actions.undo, shortcut: undoKey, run: () => void undo() },
   });
+}
+
+/** Boots a domain again from its kernel. */
+export async function restartDomain(uuid: string): Promise<void> {
+  const lab = useLab();
+  if (await lab.restart(uuid)) announcer.say(messages.domain.restarted(lab.domain(uuid)?.name ?? ''));
 }
 
 /** The verbs of one domain, in the order of its menu. */
@@ -80,6 +87,9 @@ export function domainVerbs(uuid: string, { key, enterConsole }: VerbContext): V
       disabledReason: gone ?? building,
       run: () => void lab.shutDown(uuid),
     }),
+    ...(domain.look === 'crashed' || domain.look === 'shutdown'
+      ? [verb('domain.restart', messages.domain.restart, { icon: IconRefresh, run: () => void restartDomain(uuid) })]
+      : []),
     verb('domain.rename', messages.verbs.rename, {
       icon: IconPencil,
       shortcut: key('domain.rename'),

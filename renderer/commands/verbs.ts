@@ -18,7 +18,7 @@ import type { Verb } from './command.ts';
 import { toMenuAction } from './command.ts';
 import type { VerbContext } from './context.ts';
 import { createDomain, createVerbs as creationVerbs } from './create-verbs.ts';
-import { destroyDomain, domainVerbs, undo } from './domain-verbs.ts';
+import { destroyDomain, domainVerbs, restartDomain, undo } from './domain-verbs.ts';
 import { hostVerbs, topologyVerbs } from './host-verbs.ts';
 import { printKeys } from './printed-keys.ts';
 
@@ -136,7 +136,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     return true;
   }
 
-  const inspectorIds = ['domain.pause', 'domain.shutdown'];
+  const inspectorIds = ['domain.pause', 'domain.shutdown', 'domain.restart'];
 
   return {
     all,
@@ -145,6 +145,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     create: (template: string, host: string) => void createDomain(template, host),
     createOn: (host: string) => creationVerbs({ host }),
     createFrom: (template: string) => creationVerbs({ template }),
+    restart: (uuid: string) => void restartDomain(uuid),
     destroy: (uuid: string) => void destroyDomain(uuid, key('edit.undo')),
     speeds: speedVerbs,
 
@@ -153,7 +154,6 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       const host = lab.hosts[0];
       if (!template || !host || !(await createDomain(template.id, host.name))) return;
       preferences.tab = 'console';
-      if (!lab.clock.running) void lab.runClock();
       enterConsole();
     },
 

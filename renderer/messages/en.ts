@@ -142,6 +142,8 @@ export const en = {
     cpu: (share: number) => `CPU ${formatPercent(share)}`,
     tileName: (name: string, domid: string, mode: string, state: string, cpu: string, memory: string) =>
       `${name}, domain ${domid}, ${mode}, ${state}, CPU ${cpu}, ${memory}`,
+    restart: 'Restart',
+    restarted: (name: string) => `${name} starts again`,
     created: (name: string, host: string) => `${name} starting on ${host}`,
     paused: (name: string) => `${name} paused`,
     unpaused: (name: string) => `${name} runs again`,

@@ -141,6 +141,7 @@ export const useLab = defineStore('lab', () => {
     pauseDomain: (uuid: string) => act((engine) => engine.pauseDomain({ uuid })),
     unpauseDomain: (uuid: string) => act((engine) => engine.unpauseDomain({ uuid })),
     shutDown: (uuid: string) => act((engine) => engine.shutdownDomain({ uuid })),
+    restart: (uuid: string) => act((engine) => engine.restartDomain({ uuid })),
     destroy: (uuid: string) => act((engine) => engine.destroyDomain({ uuid })),
     rename: (uuid: string, to: string) => call((engine) => engine.renameDomain({ uuid, name: to })),
     undo: () => act((engine) => engine.undo({})),
