@@ -2,6 +2,7 @@
 
 import { PAGE_SIZE } from '../abi/constants.ts';
 import { writeHypercallPage } from '../hypercalls/hypercall-page.ts';
+import { updateWallClock } from '../time/pv-clock.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { isLongMode } from './mode.ts';
 
@@ -41,6 +42,7 @@ export function hvmWriteMsr(v: GuestVcpu, msr: number, lo: number, hi: number): 
     writeHypercallPage(v.domain, mfn);
     // The layout of shared_info follows the mode the kernel runs in now (hvm_latch_shinfo_size).
     v.domain.shinfo32 = !isLongMode(v);
+    updateWallClock(v.domain); // the wall clock lies elsewhere in the other layout
     return true;
   }
   return false;

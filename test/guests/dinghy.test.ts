@@ -1,0 +1,114 @@
+// Every command of Dinghy on every kind of machine, through the command line that people use for scenarios.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+
+const root = new URL('../../', import.meta.url);
+const motd = readFileSync(new URL('main/guests/dinghy/files/motd', root));
+const machines = [
+  { mode: 'pv', bits: 64, image: 'dinghy-pv64' },
+  { mode: 'pv', bits: 32, image: 'dinghy-pv32' },
+  { mode: 'pvh', bits: 64, image: 'dinghy-hw64' },
+  { mode: 'pvh', bits: 32, image: 'dinghy-hw32' },
+  { mode: 'native', bits: 64, image: 'dinghy-hw64' },
+  { mode: 'native', bits: 32, image: 'dinghy-hw32' },
+] as const;
+type Machine = (typeof machines)[number];
+
+/** A line typed and what must follow it; `$` at the end stands for the next prompt. */
+type Dialogue = readonly (readonly [typed: string, ...answers: string[]])[];
+
+const result = (name: string, { mode, bits }: Machine, fields: string): string =>
+  `result ${name} machine=${mode}-${bits} vcpus=1 ${fields}`;
+
+function dialogue(machine: Machine): Dialogue {
+  const { mode, bits } = machine;
+  return [
+    ['help', 'ps +processes', 'shutdown +switch the machine off'],
+    ['cpu', `machine ${mode}, ${bits}-bit`, mode === 'native' ? 'hypervisor none' : 'hypervisor Xen 4\\.'],
+    ['ps', '1 +0 sleeping .* init', 'running .* ps'],
+    ['mem', 'total \\d+ KiB', 'free \\d{4,} KiB'],
+    ['uptime', 'up \\d+\\.\\d{3} s'],
+    ['date', '2\\d{3}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d UTC'],
+    ['dmesg', 'Dinghy 1\\.0: ', 'memory: '],
+    ['echo one  "two  three"', '\\none two  three\\r'],
+    ['ls /etc', `${motd.length} /etc/motd`],
+    ['cat /etc/motd', 'Welcome aboard Dinghy'],
+    ['sum /etc/motd', `${crc32(motd).toString(16).padStart(8, '0')} ${motd.length} /etc/motd`],
+    ['cat /etc/motd | cat | count', `${motd.toString().split('\n').length - 1} lines, ${motd.length} bytes`],
+    ['sleep 0.05', ''],
+    ['burn 10', result('burn', machine, 'rounds=\\d+ ns=\\d{8} ')],
+    ['calls 1000', result('calls', machine, 'n=1000 ')],
+    ['forks 1000', result('forks', machine, 'n=1000 ')],
+    ['switch 200', result('switch', machine, 'round_trips=200 ')],
+    ['faults 600', result('faults', machine, 'n=600 ')],
+    ['dirty 2000 1 100', result('dirty', machine, 'pages=200 set_pages=256 ')],
+    ['game 100', result('game', machine, 'ticks=7 ')],
+    ['hog 4', result('hog', machine, 'mib=4')],
+    ['hog 1000', 'hog\\[\\d+\\]: out of memory'],
+    ['nonsense', 'nonsense: no such command'],
+    ['kill 9999', 'kill: 9999: no such process'],
+    ['cat /none', 'cat: /none: not found'],
+    mode === 'native'
+      ? ['xenstore read name', 'this machine has no xenstore']
+      : ['xenstore write data/key "a value"; xenstore read data/key', '\\na value\\r'],
+    ['history', 'help', 'history'],
+    ['mem', 'free \\d{4,} KiB'],
+  ];
+}
+
+function scenario(machine: Machine): string {
+  const steps: unknown[] = [{ expect: { domain: 'd', text: 'dinghy$ ', within: '1s' } }];
+  for (const [typed, ...answers] of dialogue(machine)) {
+    steps.push({ type: { domain: 'd', text: `${typed}\r` } });
+    for (const regex of answers) if (regex) steps.push({ expect: { domain: 'd', regex, within: '20s' } });
+    steps.push({ expect: { domain: 'd', text: 'dinghy$ ', within: '20s' } });
+  }
+  // Control-C ends both ends of a pipeline.
+  steps.push(
+    { type: { domain: 'd', text: 'burn 600000 | cat\r' } },
+    { wait: '30ms' },
+    { type: { domain: 'd', text: '\x03' } },
+  );
+  steps.push({ expect: { domain: 'd', text: 'dinghy$ ', within: '1s' } });
+  steps.push({ type: { domain: 'd', text: 'ps | count\r' } });
+  steps.push({ expect: { domain: 'd', regex: machine.mode === 'native' ? '5 lines' : '7 lines', within: '1s' } });
+  steps.push({ expect: { domain: 'd', text: 'dinghy$ ' } });
+  // Off at last: on request from outside where there is somebody to ask, by its own command on the bare machine.
+  if (machine.mode === 'native') steps.push({ type: { domain: 'd', text: 'shutdown\r' } });
+  else steps.push({ shutdown: 'd' }, { expect: { domain: 'd', text: 'shutdown requested', within: '1s' } });
+  steps.push({ wait: '10ms' }, { assert: { figure: 'domains.d.state', equals: 'shutdown' } });
+  return stringify({
+    name: `Dinghy, ${machine.mode} ${machine.bits}`,
+    hosts: [{ name: 'host', pcpus: 1, memoryMiB: 64, clockMHz: 250 }],
+    domains: [{ name: 'd', host: 'host', mode: machine.mode, kernel: `builtin:${machine.image}`, memoryMiB: 16 }],
+    steps,
+  });
+}
+
+let folder: string;
+beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), 'dinghy-'))));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function runScenario(name: string, text: string): string {
+  const file = join(folder, `${name}.yml`);
+  writeFileSync(file, text);
+  try {
+    return execFileSync(process.execPath, ['main/engine/cli.ts', file], { cwd: root, encoding: 'utf8' });
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    return `${stdout}${stderr}`;
+  }
+}
+
+it.each(machines.map((machine) => [`${machine.mode}-${machine.bits}`, machine] as const))(
+  'every command, 1,000 forks in 16 MiB, no memory left, shutdown: %s',
+  (name, machine) => {
+    const output = runScenario(name, scenario(machine));
+    expect(output.slice(-3000)).toMatch(/^Passed: (\d+) of \1 steps held/m);
+  },
+);
