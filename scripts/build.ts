@@ -3,7 +3,7 @@
  *
  * `npm run build` builds; `npm run build -- --if-needed` only when a source is newer than the last build.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Resvg } from '@resvg/resvg-js';
 import { rolldown, type InputOptions } from 'rolldown';
@@ -24,9 +24,7 @@ import { mirrorImportMeta } from './mirror-import-meta.ts';
 const inProject = (...parts: string[]): string => path.join(projectFolder, ...parts);
 
 /** Bundles for Node: everything but Node's own modules and Electron goes in, so that packages need no node_modules. */
-async function buildNode(): Promise<void> {
-  const folder = path.join(outFolder, 'main');
-  rmSync(folder, { recursive: true, force: true });
+async function buildNode(folder: string): Promise<void> {
   const bundle = await rolldown({
     ...common(),
     input: Object.fromEntries(Object.entries(nodeEntries).map(([name, source]) => [name, inProject(source)])),
@@ -48,7 +46,7 @@ async function buildNode(): Promise<void> {
 }
 
 /** A sandboxed preload script must be one CommonJS file. */
-async function buildPreload(): Promise<void> {
+async function buildPreload(folder: string): Promise<void> {
   const bundle = await rolldown({
     ...common(),
     input: inProject('preload/preload.ts'),
@@ -56,7 +54,7 @@ async function buildPreload(): Promise<void> {
     platform: 'browser',
   });
   await bundle.write({
-    file: path.join(outFolder, 'preload', 'preload.cjs'),
+    file: path.join(folder, 'preload.cjs'),
     format: 'cjs',
     codeSplitting: false,
     sourcemap: true,
@@ -92,16 +90,19 @@ function writeEntryMirrors(folder: string): void {
   }
 }
 
-async function buildRenderer(): Promise<void> {
+async function buildRenderer(folder: string): Promise<void> {
   // Whoever calls (a test runner, say) may have set another: Vue and its plugin look at this one.
   process.env['NODE_ENV'] = 'production';
-  await viteBuild({ mode: 'production', configFile: inProject('vite.renderer.config.ts'), logLevel: 'warn' });
+  await viteBuild({
+    mode: 'production',
+    configFile: inProject('vite.renderer.config.ts'),
+    logLevel: 'warn',
+    build: { outDir: folder },
+  });
 }
 
 /** Renders our SVG in the sizes that desktops ask for. */
-function buildIcons(): void {
-  const folder = path.join(outFolder, 'icons');
-  rmSync(folder, { recursive: true, force: true });
+function buildIcons(folder: string): void {
   mkdirSync(folder, { recursive: true });
   const svg = readFileSync(inProject('build/icon.svg'));
   const images = new Map(
@@ -112,18 +113,34 @@ function buildIcons(): void {
   );
   for (const [size, png] of images) writeFileSync(path.join(folder, `${size}x${size}.png`), png);
   writeFileSync(path.join(folder, 'icon.png'), images.get(512) as Buffer);
-  // Beside the folder of PNG files, which Linux packages take as a whole.
-  writeFileSync(path.join(outFolder, 'icon.ico'), icoFile(images));
-  writeFileSync(path.join(outFolder, 'icon.icns'), icnsFile(images));
+  writeFileSync(path.join(folder, 'icon.ico'), icoFile(images));
+  writeFileSync(path.join(folder, 'icon.icns'), icnsFile(images));
 }
 
-/** Builds everything. Throws what the bundlers throw. */
+/**
+ * Builds everything. Throws what the bundlers throw; then the last build is still whole.
+ *
+ * Built aside and moved into place at the end, so that an app or a test that runs meanwhile never meets half a build.
+ */
 export async function build(): Promise<void> {
-  rmSync(buildStamp, { force: true });
   const started = Date.now();
-  buildIcons();
-  await Promise.all([buildNode(), buildPreload(), buildRenderer()]);
-  if (!existsSync(path.join(outFolder, 'renderer', 'index.html'))) throw new Error('The renderer was not built.');
+  const aside = path.join(outFolder, `.building-${process.pid}`);
+  const parts = ['icons', 'main', 'preload', 'renderer'];
+  try {
+    buildIcons(path.join(aside, 'icons'));
+    await Promise.all([
+      buildNode(path.join(aside, 'main')),
+      buildPreload(path.join(aside, 'preload')),
+      buildRenderer(path.join(aside, 'renderer')),
+    ]);
+    for (const part of parts) {
+      const old = path.join(aside, `old-${part}`);
+      if (existsSync(path.join(outFolder, part))) renameSync(path.join(outFolder, part), old);
+      renameSync(path.join(aside, part), path.join(outFolder, part));
+    }
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
   writeFileSync(buildStamp, `${JSON.stringify({ version: appVersion() })}\n`);
   // The time of the start: a source changed while building counts as newer.
   utimesSync(buildStamp, started / 1000, started / 1000);
