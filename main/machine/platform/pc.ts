@@ -13,11 +13,13 @@ import { HostMemory } from '../cpu/host-memory.ts';
 import { PAGE, PAGE_FLAGS, PageFlag } from '../cpu/layout.ts';
 import { ExitCode } from '../cpu/system/index.ts';
 import type { Vcpu } from '../cpu/vcpu.ts';
+import { DeviceStateError, requireVersion } from '../devices/contract.ts';
 import { VGA_WINDOW, VGA_WINDOW_BYTES } from '../devices/vga-text/registers.ts';
 import { buildAcpiTables } from './acpi-tables.ts';
 import { Board } from './board.ts';
 import { enterKernel, enterStartup } from './enter.ts';
 import { PhysicalAddress, pcMemoryMap } from './memory-map.ts';
+import { type PcState, restoreMemory, saveMemory } from './state.ts';
 
 export interface PcOptions {
   /** Machine memory in bytes: whole pages, at least 2 MiB. */
@@ -180,6 +182,48 @@ export class PcMachine {
       if (this.#stop === null) this.#skipTo(this.#sliceEnd);
     }
     return { now: this.now(), idleUntil: this.#idleUntil(), stop: this.#stop };
+  }
+
+  /** Everything the machine is, between two calls of runUntil. */
+  getState(): PcState {
+    return {
+      version: 1,
+      clockMHz: this.#hz / 1_000_000,
+      cycle: this.#cycle,
+      positions: [...this.#position],
+      waiting: [...this.#waiting],
+      messages: this.#messages.map((messages) => [...messages]),
+      highestTsc: this.#highestTsc,
+      vcpus: this.vcpus.map((vcpu) => vcpu.saveState()),
+      board: this.board.getState(),
+      memory: saveMemory(this.memory),
+    };
+  }
+
+  /**
+   * Goes on where another machine of the same shape was saved. Only on a machine that has not run.
+   * @throws DeviceStateError when the version or the shape is another one
+   */
+  setState(state: PcState): void {
+    requireVersion('machine', state.version, 1);
+    const { vcpus, memory } = this;
+    if (
+      state.vcpus.length !== vcpus.length ||
+      state.memory.bytes !== memory.ramBytes ||
+      state.clockMHz * 1_000_000 !== this.#hz
+    ) {
+      throw new DeviceStateError(
+        `The saved machine has ${state.vcpus.length} processors at ${state.clockMHz} MHz and ${state.memory.bytes} bytes of memory, and this one has ${vcpus.length} at ${this.#hz / 1_000_000} MHz and ${memory.ramBytes}. Restore it on a machine of the same shape.`,
+      );
+    }
+    this.#cycle = state.cycle;
+    this.#highestTsc = state.highestTsc;
+    state.positions.forEach((position, index) => (this.#position[index] = position));
+    state.waiting.forEach((waiting, index) => (this.#waiting[index] = waiting));
+    state.messages.forEach((messages, index) => (this.#messages[index] = [...messages]));
+    restoreMemory(memory, state.memory);
+    state.vcpus.forEach((saved, index) => vcpus[index].loadState(saved));
+    this.board.setState(state.board);
   }
 
   #writeBiosData(): void {

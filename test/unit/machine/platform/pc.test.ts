@@ -68,6 +68,20 @@ describe('PcMachine', () => {
     expect(machine.vcpus.slice(1).every((vcpu) => vcpu.halted)).toBe(true);
   });
 
+  it('goes on from a saved state as if nothing had happened', () => {
+    const { machine } = start(TIMER);
+    machine.runUntil(5_300_000);
+    const state = structuredClone(machine.getState());
+    const { machine: copy, output } = start(TRIPLE);
+    copy.setState(state);
+    expect(copy.getState()).toEqual(state);
+    const before = machine.instructions;
+    expect(copy.runUntil(1e9)).toEqual(machine.runUntil(1e9));
+    expect(copy.instructions).toBe(machine.instructions - before);
+    expect(output()).toBe('!');
+    expect(() => start(TIMER, 2).machine.setState(state)).toThrow(/1 processors at 1000 MHz/);
+  });
+
   it('stops at a triple fault and names the processor', () => {
     const { machine } = start(TRIPLE);
     expect(machine.runUntil(1000).stop).toEqual({ reason: 'triple-fault', vcpu: 0 });
