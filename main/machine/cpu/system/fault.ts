@@ -57,7 +57,14 @@ export function raiseGp(state: CpuState, error: number): never {
 }
 
 /** Like leave(), as the value a routine returns: for exits that happen millions of times, where throwing would cost too much. */
-export function exitBefore(state: CpuState, exit: number, info0: number, info1: number, info2: number, info3: number): number {
+export function exitBefore(
+  state: CpuState,
+  exit: number,
+  info0: number,
+  info1: number,
+  info2: number,
+  info3: number,
+): number {
   state.setExit(exit, info0, info1, info2, info3);
   return Next.ExitBefore;
 }

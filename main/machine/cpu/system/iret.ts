@@ -89,16 +89,16 @@ export function iretRoutines(parts: SystemParts): Partial<Record<RoutineName, Ro
       const sp = stack.popAddress(size);
       const ssSelector = stack.pop(size) & 0xffff;
       const ss = checkReturnStack(parts, ssSelector, code);
-      checkTarget(parts, code, offset);
+      const rip = checkTarget(parts, code, offset);
       commitOuter(parts, code, ss, ssSelector, sp);
       setFlags(flags, mask);
-      return arrive(offset);
+      return arrive(rip);
     }
-    checkTarget(parts, code, offset);
+    const rip = checkTarget(parts, code, offset);
     commitCode(parts, code, cpl);
     stack.commit();
     setFlags(flags, mask);
-    return arrive(offset);
+    return arrive(rip);
   };
 
   return {

@@ -33,11 +33,19 @@ export function checkCodeWidth(parts: SystemParts, target: Descriptor): void {
   if (parts.state.longModeActive && target.long && target.big) raiseGp(parts.state, target.errorCode);
 }
 
-/** Raises #GP(0) unless `offset` lies in the code segment (or is canonical, for 64-bit code). */
-export function checkTarget(parts: SystemParts, target: Descriptor, offset: number): void {
-  if (parts.state.longModeActive && target.long) {
-    if (!isCanonical(offset)) raiseGp(parts.state, 0);
-  } else if (offset < 0 || offset > target.limit) raiseGp(parts.state, 0);
+/**
+ * The instruction pointer for `offset` in a code segment: in long mode a segment that is not 64-bit takes its low 32 bits.
+ * Raises #GP(0) if it is beyond the limit or, for 64-bit code, not canonical.
+ */
+export function checkTarget(parts: SystemParts, target: Descriptor, offset: number): number {
+  const { state } = parts;
+  if (state.longModeActive && target.long) {
+    if (!isCanonical(offset)) raiseGp(state, 0);
+    return offset;
+  }
+  const eip = offset >>> 0;
+  if (eip > target.limit) raiseGp(state, 0);
+  return eip;
 }
 
 function arrive(parts: SystemParts, offset: number): number {
@@ -116,14 +124,13 @@ export function jumpFar(parts: SystemParts, selector: number, offset: number, ne
   if (!descriptor.system) {
     if (!descriptor.code) raiseGp(state, descriptor.errorCode);
     checkDirect(parts, descriptor);
-    checkTarget(parts, descriptor, offset);
+    const rip = checkTarget(parts, descriptor, offset);
     commitCode(parts, descriptor, state.cpl);
-    return arrive(parts, offset);
+    return arrive(parts, rip);
   }
   if (isCallGate(parts, descriptor)) {
     const target = throughGate(parts, descriptor, true);
-    const entry = gateEntry(descriptor);
-    checkTarget(parts, target, entry);
+    const entry = checkTarget(parts, target, gateEntry(descriptor));
     commitCode(parts, target, state.cpl);
     return arrive(parts, entry);
   }
@@ -166,13 +173,13 @@ export function callFar(parts: SystemParts, selector: number, offset: number, si
 
 function callSameLevel(parts: SystemParts, target: Descriptor, offset: number, size: number, nextRip: number): number {
   const { state } = parts;
-  checkTarget(parts, target, offset);
+  const rip = checkTarget(parts, target, offset);
   const stack = Stack.current(parts);
   stack.push(size, state.selector(Seg.CS));
   stack.pushAddress(size, nextRip);
   commitCode(parts, target, state.cpl);
   stack.commit();
-  return arrive(parts, offset);
+  return arrive(parts, rip);
 }
 
 /** A call gate to a more privileged level: switches stacks and copies the parameters. */
@@ -280,18 +287,18 @@ export function returnFar(parts: SystemParts, size: number, release: number): nu
   const code = checkReturnCode(parts, selector);
   stack.release(release);
   if ((selector & 3) === state.cpl) {
-    checkTarget(parts, code, offset);
+    const rip = checkTarget(parts, code, offset);
     commitCode(parts, code, state.cpl);
     stack.commit();
-    return arrive(parts, offset);
+    return arrive(parts, rip);
   }
   const sp = stack.popAddress(size);
   const ssSelector = stack.pop(size) & 0xffff;
   const ss = checkReturnStack(parts, ssSelector, code);
-  checkTarget(parts, code, offset);
+  const rip = checkTarget(parts, code, offset);
   const wide = state.longModeActive && code.long;
   commitOuter(parts, code, ss, ssSelector, wide ? sp + release : (sp + release) >>> 0);
-  return arrive(parts, offset);
+  return arrive(parts, rip);
 }
 
 export function transferRoutines(parts: SystemParts): Partial<Record<RoutineName, Routine>> {

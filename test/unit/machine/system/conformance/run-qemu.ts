@@ -13,7 +13,7 @@ export function runOnQemu(image: Uint8Array): Uint8Array | null {
     const log = join(folder, 'log');
     writeFileSync(kernel, image);
     const run = spawnSync(
-      'qemu-system-i386',
+      'qemu-system-x86_64',
       // prettier-ignore
       ['-accel', 'tcg', '-cpu', 'core2duo', '-m', '16', '-display', 'none', '-nodefaults', '-no-reboot', '-kernel', kernel,
         '-debugcon', `file:${log}`, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'],
