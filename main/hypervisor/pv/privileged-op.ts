@@ -76,6 +76,9 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
       if (!ioAllowed()) return false;
       if (op < 0xee) i++;
       return done();
+    case 0xfa: case 0xfb: // CLI, STI: allowed by the virtual IOPL, and without effect (events are masked in vcpu_info)
+      if (!ioAllowed()) return false;
+      return done();
     case 0x6e: case 0x6f: // OUTS: the data goes nowhere
       if (!ioAllowed() || rep) return false;
       cpu.setReg(Reg.RSI, cpu.reg(Reg.RSI) + BigInt(op === 0x6e ? 1 : size));
