@@ -48,7 +48,13 @@ export class ClockLoop {
     this.#now = now;
   }
   get status(): ClockStatus {
-    return { now: this.#now, running: this.#running, speed: this.#speed, achieved: this.#achieved, limited: this.#limited };
+    return {
+      now: this.#now,
+      running: this.#running,
+      speed: this.#speed,
+      achieved: this.#achieved,
+      limited: this.#limited,
+    };
   }
   setSpeed(speed: number): void {
     this.#speed = speed;
@@ -99,6 +105,8 @@ export class ClockLoop {
         if (this.#loop !== loop) return;
         this.#running = false;
         this.#loop = null;
+        // what arrived after the last epoch began
+        void this.settle();
         this.#changed();
       });
     this.#loop = loop;

@@ -4,12 +4,21 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { BulkheadError, toSentences } from '../../shared/errors.ts';
-import type { DomainSpec, DomainStatus, Figures, HostSpec, HostStatus, LabEvent, LinkSpec, Task } from '../../shared/model.ts';
+import type {
+  DomainSpec,
+  DomainStatus,
+  Figures,
+  HostSpec,
+  HostStatus,
+  LabEvent,
+  LinkSpec,
+  Task,
+} from '../../shared/model.ts';
 import { LIMITS } from '../../shared/model.ts';
 import { ClockLoop, type Clocked } from './clock-loop.ts';
 import { ConsoleLog } from './console-log.ts';
 import type { OpenedLab, SavedLab } from './lab-file.ts';
-import type { CarriedFiles, HostReport } from './host-messages.ts';
+import type { CarriedFiles, HostCalls, HostReport } from './host-messages.ts';
 import { HostProxy, type SpawnWorker } from './host-proxy.ts';
 
 /** Virtual length of an epoch when nothing forces a shorter one. */
@@ -31,12 +40,19 @@ export interface LabDomain {
   /** cpuNs and time of the sample before the last. */
   previous: { at: number; cpuNs: number };
 }
+/** Calls about one domain. */
+type DomainCall = 'pauseDomain' | 'unpauseDomain' | 'shutdownDomain' | 'consoleInput' | 'figures';
+
 interface LabHost {
   spec: HostSpec;
   proxy: HostProxy;
   state: HostStatus['state'];
   reason: string | null;
   report: HostReport | null;
+  /** Lab time of the report. */
+  reportedAt: number;
+  /** Output that came before the number of its domain was known here: it is told with the result of createDomain. */
+  early: { domid: number; bytes: Uint8Array }[];
   shares: HostStatus['pcpus'];
 }
 export interface LabOptions {
@@ -73,6 +89,7 @@ export class Lab implements Clocked {
   #nextEvent = 1;
   #nextTask = 1;
   #lastReport = 0;
+  #stateChanged = false;
   #destroyed: { spec: DomainSpec; host: string; uuid: string; colour: number; commands: number }[] = [];
 
   constructor(options: LabOptions) {
@@ -101,7 +118,9 @@ export class Lab implements Clocked {
     const live = [...this.#hosts.values()].filter((h) => h.state === 'running');
     const results = await Promise.allSettled(live.map((h) => h.proxy.call('advance', { until })));
     const wall = performance.now();
-    if (wall - this.#lastReport >= REPORT_EVERY_MS) {
+    // a crash or shutdown is noted in its own epoch: the tape does not depend on the user's clock
+    if (this.#stateChanged || wall - this.#lastReport >= REPORT_EVERY_MS) {
+      this.#stateChanged = false;
       this.#lastReport = wall;
       await this.refresh(until);
     }
@@ -110,9 +129,7 @@ export class Lab implements Clocked {
   }
 
   async betweenEpochs(): Promise<void> {
-    const work = this.#inbox;
-    this.#inbox = [];
-    for (const w of work) await w();
+    for (let work = this.#inbox.shift(); work; work = this.#inbox.shift()) await work();
   }
 
   /** Runs `work` between two epochs and resolves with its result. */
@@ -133,15 +150,18 @@ export class Lab implements Clocked {
         } catch {
           return; // a lost host is told of through its events
         }
-        const interval = Math.max(1, h.report.pcpus.reduce((m, p) => Math.max(m, p.busy.reduce((s, b) => s + b.ns, 0)), 0));
-        h.shares = h.report.pcpus.map((p) => ({
-          running: p.running === null ? null : (this.#byDomid(h.spec.name, p.running)?.uuid ?? null),
-          shares: p.busy.flatMap((b) => {
-            const d = this.#byDomid(h.spec.name, b.domid);
-            return d ? [{ uuid: d.uuid, share: Math.min(1, b.ns / interval) }] : [];
-          }),
-        }));
-        for (const s of h.report.domains) {
+        const { report } = h;
+        const interval = now - h.reportedAt;
+        h.reportedAt = now;
+        if (interval > 0)
+          h.shares = report.pcpus.map((p) => ({
+            running: p.running === null ? null : (this.#byDomid(h.spec.name, p.running)?.uuid ?? null),
+            shares: p.busy.flatMap((b) => {
+              const d = this.#byDomid(h.spec.name, b.domid);
+              return d ? [{ uuid: d.uuid, share: Math.min(1, b.ns / interval) }] : [];
+            }),
+          }));
+        for (const s of report.domains) {
           const d = this.#byDomid(h.spec.name, s.domid);
           if (!d) continue;
           const elapsed = now - d.previous.at;
@@ -158,8 +178,10 @@ export class Lab implements Clocked {
             memoryMiB: s.memoryMiB,
             consoleBytes: d.console.end,
           });
-          if (before !== s.state && s.state === 'crashed') this.#event('domain-crashed', `${d.spec.name} crashed: ${s.reason ?? ''}`, d);
-          if (before !== s.state && s.state === 'shutdown') this.#event('domain-shutdown', `${d.spec.name} ${s.reason ?? 'shut down'}`, d);
+          if (before !== s.state && s.state === 'crashed')
+            this.#event('domain-crashed', `${d.spec.name} crashed: ${s.reason ?? ''}`, d, now);
+          if (before !== s.state && s.state === 'shutdown')
+            this.#event('domain-shutdown', `${d.spec.name} ${s.reason ?? 'shut down'}`, d, now);
         }
       }),
     );
@@ -167,14 +189,15 @@ export class Lab implements Clocked {
   }
 
   #byDomid(host: string, domid: number): LabDomain | undefined {
-    for (const d of this.domains.values()) if (d.host === host && d.domid === domid && d.status.state !== 'lost') return d;
+    for (const d of this.domains.values())
+      if (d.host === host && d.domid === domid && d.status.state !== 'lost') return d;
     return undefined;
   }
 
   // ---- events and tasks
 
-  #event(kind: LabEvent['kind'], text: string, about: Partial<LabDomain>): void {
-    const e: LabEvent = { id: this.#nextEvent++, at: this.clock.now, kind, text };
+  #event(kind: LabEvent['kind'], text: string, about: Partial<LabDomain>, at = this.clock.now): void {
+    const e: LabEvent = { id: this.#nextEvent++, at, kind, text };
     if (about.uuid) {
       e.uuid = about.uuid;
       e.consoleAt = about.console?.end ?? 0;
@@ -249,15 +272,19 @@ export class Lab implements Clocked {
       state: 'starting',
       reason: null,
       report: null,
+      reportedAt: now,
+      early: [],
       shares: Array.from({ length: spec.pcpus }, () => ({ running: null, shares: [] })),
       proxy: new HostProxy(spec, this.#spawn, {
         console: (domid, bytes) => {
           const d = this.#byDomid(spec.name, domid);
-          if (!d) return;
-          this.onConsole(d.uuid, d.console.end, bytes);
-          d.console.append(bytes);
+          if (d) this.#print(d, bytes);
+          else host.early.push({ domid, bytes });
         },
-        stateChanged: () => this.onChanged(),
+        stateChanged: () => {
+          this.#stateChanged = true;
+          this.onChanged();
+        },
         lost: (reason) => this.#hostLost(spec.name, reason),
       }),
     };
@@ -272,6 +299,11 @@ export class Lab implements Clocked {
       throw e;
     }
     host.state = 'running';
+  }
+
+  #print(d: LabDomain, bytes: Uint8Array): void {
+    this.onConsole(d.uuid, d.console.end, bytes);
+    d.console.append(bytes);
   }
 
   #hostLost(name: string, reason: string): void {
@@ -358,6 +390,21 @@ export class Lab implements Clocked {
       });
     return d;
   }
+  /** Asks a domain's host about it. A domain that is no longer on its host is never asked for by its old number: another may have it. */
+  async #callOn<C extends DomainCall>(
+    d: LabDomain,
+    call: C,
+    args: Omit<HostCalls[C]['args'], 'domid'>,
+  ): Promise<HostCalls[C]['result']> {
+    if (d.domid < 0 || d.status.state === 'lost')
+      throw new BulkheadError({
+        code: 'not-possible-now',
+        what: `${d.spec.name} is not on ${d.host} any more.`,
+        why: d.status.reason ?? 'It was not built.',
+        action: 'Restart it, or destroy it.',
+      });
+    return this.#host(d.host).proxy.call(call, { ...args, domid: d.domid } as unknown as HostCalls[C]['args']);
+  }
   findDomain(name: string): LabDomain | undefined {
     for (const d of this.domains.values()) if (d.spec.name === name) return d;
     return undefined;
@@ -384,7 +431,11 @@ export class Lab implements Clocked {
     return result;
   }
 
-  async createDomain(hostName: string, spec: DomainSpec, keep: { uuid?: string; colour?: number } = {}): Promise<string> {
+  async createDomain(
+    hostName: string,
+    spec: DomainSpec,
+    keep: { uuid?: string; colour?: number } = {},
+  ): Promise<string> {
     const host = this.#host(hostName);
     const namesake = this.findDomain(spec.name);
     if (namesake && namesake.uuid !== keep.uuid) throw nameTaken('domain', spec.name);
@@ -394,7 +445,9 @@ export class Lab implements Clocked {
         code: refusal.startsWith('needs ') ? 'not-enough-memory' : 'host-busy',
         what: `${spec.name} cannot be created on ${hostName}.`,
         why: `${refusal[0]!.toUpperCase()}${refusal.slice(1)}.`,
-        action: refusal.startsWith('needs ') ? 'Give it less memory, or free some on the host.' : 'Choose another host.',
+        action: refusal.startsWith('needs ')
+          ? 'Give it less memory, or free some on the host.'
+          : 'Choose another host.',
         field: 'host',
       });
     const uuid = keep.uuid ?? randomUUID();
@@ -436,11 +489,17 @@ export class Lab implements Clocked {
       this.domains.set(uuid, domain);
       try {
         await this.#atBoundary(async () => {
+          host.early = [];
           domain.domid = domain.status.domid = await host.proxy.call('createDomain', { spec, files });
+          for (const { domid, bytes } of host.early.splice(0)) if (domid === domain.domid) this.#print(domain, bytes);
           domain.createdAt = domain.status.createdAt = this.clock.now;
           domain.status.state = 'running';
           this.#event('domain-created', `${spec.name} created`, domain);
-          this.onJournal({ at: this.clock.now, kind: 'create', data: { uuid, host: hostName, colour: domain.colour, spec } });
+          this.onJournal({
+            at: this.clock.now,
+            kind: 'create',
+            data: { uuid, host: hostName, colour: domain.colour, spec },
+          });
         });
       } catch (e) {
         if (before) this.domains.set(uuid, before);
@@ -471,7 +530,7 @@ export class Lab implements Clocked {
   async pauseDomain(uuid: string): Promise<void> {
     const d = this.domain(uuid);
     await this.#atBoundary(async () => {
-      await this.#host(d.host).proxy.call('pauseDomain', { domid: d.domid });
+      await this.#callOn(d, 'pauseDomain', {});
       this.#event('domain-paused', `${d.spec.name} paused`, d);
     });
     this.#command();
@@ -480,7 +539,7 @@ export class Lab implements Clocked {
   async unpauseDomain(uuid: string): Promise<void> {
     const d = this.domain(uuid);
     await this.#atBoundary(async () => {
-      await this.#host(d.host).proxy.call('unpauseDomain', { domid: d.domid });
+      await this.#callOn(d, 'unpauseDomain', {});
       this.#event('domain-unpaused', `${d.spec.name} runs on`, d);
     });
     this.#command();
@@ -488,13 +547,14 @@ export class Lab implements Clocked {
   }
   async shutdownDomain(uuid: string, reason: 'poweroff' | 'reboot'): Promise<void> {
     const d = this.domain(uuid);
-    await this.#atBoundary(() => this.#host(d.host).proxy.call('shutdownDomain', { domid: d.domid, reason }));
+    await this.#atBoundary(() => this.#callOn(d, 'shutdownDomain', { reason }));
     this.#command();
   }
   async destroyDomain(uuid: string): Promise<void> {
     const d = this.domain(uuid);
     await this.#atBoundary(async () => {
-      if (d.status.state !== 'lost' && d.domid >= 0) await this.#host(d.host).proxy.call('destroyDomain', { domid: d.domid });
+      if (d.status.state !== 'lost' && d.domid >= 0)
+        await this.#host(d.host).proxy.call('destroyDomain', { domid: d.domid });
       this.domains.delete(uuid);
       this.#destroyed.push({ spec: d.spec, host: d.host, uuid, colour: d.colour, commands: 0 });
       this.#event('domain-destroyed', `${d.spec.name} destroyed`, d);
@@ -531,13 +591,17 @@ export class Lab implements Clocked {
   async typeConsole(uuid: string, bytes: Uint8Array): Promise<void> {
     const d = this.domain(uuid);
     await this.#atBoundary(async () => {
-      this.onJournal({ at: this.clock.now, kind: 'type', data: { uuid, bytes: Buffer.from(bytes).toString('base64') } });
-      await this.#host(d.host).proxy.call('consoleInput', { domid: d.domid, bytes });
+      await this.#callOn(d, 'consoleInput', { bytes });
+      this.onJournal({
+        at: this.clock.now,
+        kind: 'type',
+        data: { uuid, bytes: Buffer.from(bytes).toString('base64') },
+      });
     });
   }
   async figures(uuid: string): Promise<Figures> {
     const d = this.domain(uuid);
-    return this.#host(d.host).proxy.call('figures', { domid: d.domid });
+    return this.#callOn(d, 'figures', {});
   }
   async digest(): Promise<string[]> {
     return Promise.all([...this.#hosts.values()].map((h) => h.proxy.call('digest', {})));
