@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec, DomainState, Figures, HostSpec } from '../../shared/model.ts';
+import { BlockBackend, deviceNumber } from '../backends/block/block-backend.ts';
+import type { SplitBackend } from '../backends/split-driver.ts';
 import { StoreRing } from '../backends/xenstore/ring.ts';
 import { Store } from '../backends/xenstore/store.ts';
 import { ConsoleRing } from '../backends/console/console-ring.ts';
@@ -20,7 +22,7 @@ import { buildPvh } from './builder/pvh.ts';
 import { readXenNotes } from './builder/xen-notes.ts';
 import { introduceDomain, releaseDomain, requestShutdown } from './domain-store.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
-import type { DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
+import type { DiskBacking, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 
 const CONSOLE_POLL_NS = 20_000_000;
 
@@ -34,6 +36,14 @@ const SHUTDOWN_SENTENCES = [
   'The guest asked for a soft reset.',
 ];
 
+/** A disk as the backend wants it. */
+interface Disk {
+  number: number;
+  name: string;
+  image: DiskBacking;
+  readOnly: boolean;
+}
+
 /** A domain with what belongs to it outside the hypervisor. */
 interface Entry {
   readonly domain: Domain;
@@ -41,6 +51,7 @@ interface Entry {
   readonly bits: 32 | 64;
   readonly console: ConsoleRing;
   readonly storeRing: StoreRing;
+  readonly disks: BlockBackend[];
   consoleBytes: number;
 }
 
@@ -93,7 +104,8 @@ export class XenHost {
         action: 'Choose PV or PVH.',
         field: 'mode',
       });
-    if (spec.disks.length || spec.nics.length) this.refuseDevices(spec);
+    if (spec.nics.length) this.refuseNetwork();
+    const disks = this.checkDisks(spec, files);
     const image = readElfKernel(files.kernel);
     const notes = readXenNotes(image);
     if (!notes)
@@ -107,7 +119,7 @@ export class XenHost {
     const domain = this.host.createDomain(pvh ? 'hvm' : image.bits === 64 ? 'pv64' : 'pv32', spec.name, uuid);
     if (!domain) throw this.noMemory(spec);
     try {
-      return this.build(domain, spec, files, (ports) => {
+      return this.build(domain, spec, disks, (ports) => {
         const what: DomainImage = {
           kernel: files.kernel,
           ramdisk: files.ramdisk ?? null,
@@ -123,7 +135,7 @@ export class XenHost {
     }
   }
 
-  private build(domain: Domain, spec: DomainSpec, _files: DomainFiles, build: (ports: { consolePort: number; storePort: number }) => BuiltDomain): number {
+  private build(domain: Domain, spec: DomainSpec, disks: Disk[], build: (ports: { consolePort: number; storePort: number }) => BuiltDomain): number {
     if (this.host.frames.free < spec.memoryMiB * 256 + 64) throw this.noMemory(spec);
     domain.weight = spec.weight;
     domain.cap = spec.cap;
@@ -142,6 +154,7 @@ export class XenHost {
       bits: built.bits,
       console: new ConsoleRing(domain, built.rings.consoleMfn, consoleEnd.notify, (bytes) => this.output(domid, bytes)),
       storeRing: new StoreRing(domain, this.store, built.rings.storeMfn, storeEnd.notify, (id) => this.host.domain(id) !== undefined),
+      disks: [],
       consoleBytes: 0,
     };
     late.console = entry.console;
@@ -156,6 +169,7 @@ export class XenHost {
     domain.grants.permit(0, 0, this.gfnOf(domain, built.rings.consoleMfn));
     domain.grants.permit(1, 0, this.gfnOf(domain, built.rings.storeMfn));
     introduceDomain(this.store, domain, spec, built.rings);
+    for (const disk of disks) entry.disks.push(new BlockBackend(domain, this.store, disk.number, disk.name, disk.image, disk.readOnly));
     domain.vcpus[0].bringUp();
     domain.unpause();
     return domid;
@@ -186,14 +200,27 @@ export class XenHost {
     );
   }
 
-  private refuseDevices(spec: DomainSpec): never {
-    const disks = spec.disks.length > 0;
+  private refuseNetwork(): never {
     throw new BulkheadError({
       code: 'not-supported',
-      what: `Virtual ${disks ? 'disks' : 'network interfaces'} do not work yet.`,
-      why: 'This build has no backend for them.',
+      what: 'Virtual network interfaces do not work yet.',
+      why: 'This build has no network backend.',
       action: 'Create the domain without them.',
-      field: disks ? 'disks' : 'nics',
+      field: 'nics',
+    });
+  }
+
+  private checkDisks(spec: DomainSpec, files: DomainFiles): Disk[] {
+    return spec.disks.map((disk, i) => {
+      const field = `disks[${i}]`;
+      const number = deviceNumber(disk.vdev);
+      if (number === null)
+        throw buildError('invalid-argument', `${disk.vdev} is not the name of a disk.`, 'Names are like xvda, xvdb1, sda or hda.', 'Choose one of those.', `${field}.vdev`);
+      if (spec.disks.findIndex((other) => other.vdev === disk.vdev) < i)
+        throw buildError('invalid-argument', `Two disks are called ${disk.vdev}.`, 'The guest tells them apart by name.', 'Give each its own.', `${field}.vdev`);
+      if (disk.format === 'qcow2')
+        throw buildError('not-supported', 'This disk image is qcow2.', 'This build reads raw and ISO images only.', 'Convert it with `qemu-img convert -O raw`.', `${field}.format`);
+      return { number, name: disk.vdev, image: files.disks[i], readOnly: disk.readOnly || disk.format === 'iso' };
     });
   }
 
@@ -225,8 +252,9 @@ export class XenHost {
   }
 
   destroyDomain(domid: number): void {
-    const { domain, storeRing } = this.entry(domid);
+    const { domain, storeRing, disks } = this.entry(domid);
     this.entries.delete(domid);
+    for (const backend of disks as SplitBackend[]) backend.close();
     storeRing.close();
     releaseDomain(this.store, domid);
     this.host.destroyDomain(domain);
@@ -261,7 +289,8 @@ export class XenHost {
   }
 
   figures(domid: number): Figures {
-    const d = this.entry(domid).domain;
+    const entry = this.entry(domid);
+    const d = entry.domain;
     const { frames } = this.host;
     const pages: Record<string, number> = {};
     const names: Record<number, string> = {
@@ -281,7 +310,7 @@ export class XenHost {
       exits: Object.fromEntries(counters.exits),
       faults: { page: counters.pageFaults, emulatedTableWrites: counters.emulatedWrites, delivered: counters.injected },
       pages,
-      io: { eventsSent: d.events.sent },
+      io: { eventsSent: d.events.sent, storeRequests: entry.storeRing.requests, ...diskFigures(entry.disks) },
     };
   }
 
@@ -321,3 +350,8 @@ export class XenHost {
   }
 }
 
+function diskFigures(disks: readonly BlockBackend[]): Record<string, number> {
+  const sum = { readRequests: 0, writeRequests: 0, bytesRead: 0, bytesWritten: 0 };
+  for (const { figures } of disks) for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += figures[key];
+  return sum;
+}
