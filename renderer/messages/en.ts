@@ -75,8 +75,7 @@ export const en = {
     add: 'Import kernel or xl.cfg',
     createOn: (host: string) => `Create on ${host}`,
     menu: (name: string) => `Create ${name}`,
-    spoken: (name: string, modes: readonly string[], unavailable: string | undefined) =>
-      `${name}, ${modes.join(', ')}. ${unavailable ?? 'Enter chooses a host.'}`,
+    chooses: 'Enter chooses a host.',
     cannotBoot: (file: string) => `${file} can’t boot here`,
     checked: 'What we checked',
     importTitle: 'Import kernel or xl.cfg',

@@ -1,0 +1,73 @@
+/**
+ * axe-core finds nothing in any state of the window, in both themes and at both sizes.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Page } from '@playwright/test';
+import type { AxeResults } from 'axe-core';
+import { expect, test } from '../fixtures.ts';
+import { bootFirst, picture, ready, tiles } from './window.ts';
+
+// Evaluated by the debugger: the page's own policy lets no foreign script in, and stays as it is.
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Each finding in one line: rule, and the elements it is about. */
+async function findings(page: Page): Promise<string[]> {
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
+  const results = await page.evaluate(
+    () => (window as unknown as { axe: { run(): Promise<unknown> } }).axe.run() as Promise<AxeResults>,
+  );
+  return results.violations.flatMap((violation) =>
+    violation.nodes.map((node) => `${violation.id}: ${node.target.join(' ')} ${node.failureSummary ?? ''}`),
+  );
+}
+
+for (const theme of ['dark', 'light'] as const) {
+  for (const [width, height] of [
+    [1440, 900],
+    [1024, 700],
+  ] as const) {
+    test.describe(`${theme}, ${width} by ${height}`, () => {
+      test.use({ theme, windowSize: { width, height } });
+
+      test('axe finds nothing in any state', async ({ page }) => {
+        const look = async (state: string): Promise<void> => {
+          await picture(page, `${state}-${theme}-${width}`);
+          expect.soft(await findings(page), state).toEqual([]);
+        };
+        await ready(page);
+        await look('first-launch');
+        await bootFirst(page);
+        await look('console');
+        for (const tab of ['Vitals', 'Memory', 'Meter']) {
+          await page.getByRole('tab', { name: tab }).click();
+          await look(tab.toLowerCase());
+        }
+        await page.keyboard.press('Control+k');
+        await look('palette');
+        await page.keyboard.press('Escape');
+        await tiles(page).first().click({ button: 'right' });
+        await look('menu');
+        await page.keyboard.press('Escape');
+        await page.getByRole('button', { name: 'Add host' }).click();
+        await look('host-sheet');
+        await page.getByRole('dialog').getByRole('button', { name: 'Add host' }).click();
+        await expect(page.locator('[data-drop-host]')).toHaveCount(2);
+        await look('two-hosts');
+        await page.getByRole('button', { name: 'Edit link' }).click();
+        await look('link-sheet');
+        await page.keyboard.press('Escape');
+        await page.getByRole('button', { name: /^Notifications/ }).click();
+        await look('notifications');
+        await page.keyboard.press('Escape');
+        await tiles(page).first().focus();
+        await page.keyboard.press('?');
+        await look('shortcuts');
+        await page.keyboard.press('Escape');
+        await page.getByRole('region', { name: 'Inspector' }).getByRole('button', { name: 'Destroy' }).click();
+        await expect(page.locator('.toast')).toBeVisible();
+        await look('undo');
+      });
+    });
+  }
+}
