@@ -5,6 +5,12 @@ import { At, Case, Fx, WINDOW } from './case.ts';
 const NAMES = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
 /** CF PF AF ZF SF DF OF. */
 const FLAGS = 0xcd5;
+/** Flags that the SDM leaves undefined, by instruction: they differ between makers, and the core follows none on purpose. */
+const UNDEFINED: Record<string, number> = {
+  mul: 0xd4, imul: 0xd4, div: 0x8d5, idiv: 0x8d5, shl: 0x811, shr: 0x811, sar: 0x10, shld: 0x811, shrd: 0x811, rol: 0x800, ror: 0x800, rcl: 0x800, rcr: 0x800,
+  bsf: 0x895, bsr: 0x895, aaa: 0x8c4, aas: 0x8c4, daa: 0x800, das: 0x800, aam: 0x811, aad: 0x811, bt: 0x894, bts: 0x894, btr: 0x894, btc: 0x894,
+}; // prettier-ignore
+export const undefinedFlags = (name: string): number => UNDEFINED[name] ?? 0;
 const hex = (v: bigint | number): string => v.toString(16);
 const bytesHex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
 

@@ -155,7 +155,7 @@ export function subjects(): Subject[] {
     for (const encoding of instruction.encodings) {
       if (encoding.operands.some((o) => 'CDSP'.includes(o.kind) && o.kind.length === 1)) continue;
       // AMD leaves the register form of 0F 0D undefined, Intel makes it a NOP as here
-      if (encoding.text.startsWith('0F 0D')) continue;
+      if (encoding.text.startsWith('0F 0D') || /^F3 0F B[CD]/.test(encoding.text)) continue; // (and F3 0F BC and BD are TZCNT and LZCNT where CPUID shows them)
       for (const mode of [32, 64] as const) if (mode === 64 ? !instruction.i64 : !instruction.o64) list.push({ instruction, encoding, mode });
     }
   }

@@ -31,7 +31,7 @@ export class Simulated {
     table(DIRECTORY, CODE_BASE >>> 21, TABLE_CODE);
     for (const page of [0, 1]) {
       table(TABLE_DATA, ((DATA_BASE >>> 12) & 511) + page, DATA_FRAME + page * 4096);
-      table(TABLE_CODE, ((CODE_BASE >>> 12) & 511) + page, CODE_FRAME + page * 4096);
+      this.mem.write32(TABLE_CODE + (((CODE_BASE >>> 12) & 511) + page) * 8, (CODE_FRAME + page * 4096) | 5);
     }
     this.mem.fill(CODE_FRAME, 0xcc, 8192);
     this.#enter(64);
@@ -51,7 +51,8 @@ export class Simulated {
     const code = { selector: mode === 64 ? 0x33 : 0x23, base: 0n, limit: 0xffff_ffff, attr: mode === 64 ? 0xa0fb : 0xc0fb };
     const data = { selector: 0x2b, base: 0n, limit: 0xffff_ffff, attr: 0xc0f3 };
     v.setSegment(Seg.CS, code);
-    for (const s of [Seg.ES, Seg.SS, Seg.DS, Seg.FS, Seg.GS]) v.setSegment(s, data);
+    for (const s of [Seg.ES, Seg.SS, Seg.DS]) v.setSegment(s, data);
+    for (const s of [Seg.FS, Seg.GS]) v.setSegment(s, { selector: 0, base: 0n, limit: 0, attr: 0x1_0000 });
     v.onChanged?.();
     this.core.tlb.flush(true);
   }

@@ -138,7 +138,7 @@ export function buildDecodeTables(): DecodeTables {
       flags |= registerFile(e.operands, 'EZARWUQM') << LeafFlag.RmShift;
       if (i.d64 && mode === 64) flags |= LeafFlag.D64;
       if (i.end) flags |= LeafFlag.End;
-      if (i.lock) flags |= LeafFlag.Lock;
+      if (i.lock && 'EM'.includes(e.operands[0]!.kind)) flags |= LeafFlag.Lock;
       if (e.plusRegister) flags |= LeafFlag.OpcodeRegister;
       if (usesAccumulator) flags |= LeafFlag.Accumulator;
       if (i.stack) flags |= LeafFlag.Stack;

@@ -3,6 +3,7 @@
 import type { Routine, SystemParts } from '../system/parts.ts';
 import { environmentRoutines } from './environment.ts';
 import { FpuRegisters } from './registers.ts';
+import { sseRoutines } from './sse.ts';
 import { x87Routines } from './x87.ts';
 
 export const FPU_ROUTINE_NAMES = [
@@ -24,11 +25,15 @@ export const FPU_ROUTINE_NAMES = [
   'fxrstor',
   'ldmxcsr',
   'stmxcsr',
+  'sse_np',
+  'sse_66',
+  'sse_f3',
+  'sse_f2',
 ] as const;
 export type FpuRoutineName = (typeof FPU_ROUTINE_NAMES)[number];
 
 export function fpuRoutines(parts: SystemParts): Record<FpuRoutineName, Routine> {
   const fpu = new FpuRegisters(parts);
   const environment = environmentRoutines(parts, fpu);
-  return { ...environment.routines, ...x87Routines(parts, fpu, environment) };
+  return { ...environment.routines, ...x87Routines(parts, fpu, environment), ...sseRoutines(parts, fpu) };
 }
