@@ -175,7 +175,7 @@ function writeEfer(parts: SystemParts, lo: number, hi: number): boolean {
 }
 
 export function msrRoutines(parts: SystemParts): Partial<Record<RoutineName, Routine>> {
-  const { state } = parts;
+  const { state, ctx } = parts;
   const length = (op: number): number => state.u8[op + OP.length];
 
   const access = (op: number, write: boolean): number => {
@@ -193,9 +193,12 @@ export function msrRoutines(parts: SystemParts): Partial<Record<RoutineName, Rou
     if ((state.get32(F.intercepts) & Intercept.Rdtsc) !== 0) {
       leave(state, ExitCode.Rdtsc, withAux ? 1 : 0, 0, 0, length(op));
     }
-    const { lo, hi } = readTsc(parts);
+    // Delay loops do little else: no object is made here
+    const now = ctx.retiredNow();
+    const lo = (now >>> 0) + state.get32(F.tscOffset);
+    const hi = Math.floor(now / 0x1_0000_0000) + state.getHigh(F.tscOffset);
     state.setReg32(Reg.RAX, lo);
-    state.setReg32(Reg.RDX, hi);
+    state.setReg32(Reg.RDX, lo > 0xffff_ffff ? hi + 1 : hi);
     if (withAux) state.setReg32(Reg.RCX, state.get32(F.tscAux));
     return Next.Sequential;
   };
