@@ -156,7 +156,9 @@ export function subjects(): Subject[] {
       if (encoding.operands.some((o) => 'CDSP'.includes(o.kind) && o.kind.length === 1)) continue;
       // AMD leaves the register form of 0F 0D undefined, Intel makes it a NOP as here
       if (encoding.text.startsWith('0F 0D') || /^F3 0F B[CD]/.test(encoding.text)) continue; // (and F3 0F BC and BD are TZCNT and LZCNT where CPUID shows them)
-      for (const mode of [32, 64] as const) if (mode === 64 ? !instruction.i64 : !instruction.o64) list.push({ instruction, encoding, mode });
+      // 32-bit pushes of selectors leave the upper half alone on recent Intel cores, as here, and clear it on AMD
+      const selector = /^(06|0E|16|1E|0F A[08])$/.test(encoding.text);
+      for (const mode of [32, 64] as const) if (!(selector && mode === 32)) if (mode === 64 ? !instruction.i64 : !instruction.o64) list.push({ instruction, encoding, mode });
     }
   }
   return list;
@@ -311,7 +313,7 @@ function memoryOperand(c: Case, r: Random, mode: 32 | 64, rex: number, target: b
   const none = { rip: false, addressSize };
   if (form === 0) {
     if (mode === 64) {
-      if (r.chance(2)) return { modrm: 5, rest: [0, 0, 0, 0], rip: true, addressSize: false };
+      if (x || r.chance(2)) return { modrm: 5, rest: [0, 0, 0, 0], rip: true, addressSize: false };
       return { modrm: 4, rest: [0x25, ...disp32(target)], ...none };
     }
     return { modrm: 5, rest: disp32(target), ...none };

@@ -250,9 +250,8 @@ export const bits: Instruction[] = [
   instruction('popcnt', ['F3 0F B8 /r Gv,Ev'], {}, (s) => {
     const v = s.let(s.read(1));
     const r = s.let(v.popcnt());
-    s.flags('Logic', s.size, s.let(s.size === 64 ? v : v));
-    // all flags clear but ZF: value 1 has PF set? no: 1 has odd parity, SF 0
-    s.if(v.ne(0), () => s.setFlag('ccR', i64(1)));
+    // all flags clear but ZF
+    s.setArithmeticFlags(s.let(v.eqz().shl(6)));
     s.write(0, r);
   }),
 ];

@@ -10,6 +10,7 @@ import {
   ZERO128,
   enterMmx,
   inMemory,
+  low32,
   low64,
   operandAddress,
   readLow,
@@ -20,6 +21,8 @@ import {
   vectorConstant,
   writeMmx,
 } from './vector.ts';
+
+const REGISTER = { registerOnly: true } as const;
 
 type Binary = (s: Semantics, a: E, b: E, bytes: 8 | 16) => E;
 
@@ -40,9 +43,9 @@ const sse2 = (name: string, opcode: string, compute: Binary): Instruction =>
     const b = readVector(s, 1);
     s.f.stV128(s.vectorAddress(0), 0, compute(s, readVector(s, 0), b, 16));
   });
-const mmx = (name: string, opcode: string, compute: Binary): Instruction =>
-  mmxRow(name, [`NP 0F ${opcode} /r Nq,Qq`], (s) => {
-    const b = readLow(s, 1);
+const mmx = (name: string, opcode: string, compute: Binary, bytes: 4 | 8 = 8): Instruction =>
+  mmxRow(name, [`NP 0F ${opcode} /r Nq,${bytes === 4 ? 'Qd' : 'Qq'}`], (s) => {
+    const b = bytes === 4 ? s.let(low32(operandAddress(s, 1, 4))) : readLow(s, 1);
     writeMmx(s, 0, s.let(compute(s, s.let(low64(s.vectorAddress(0))), b, 8)));
   });
 /** Both forms of a lane-by-lane operation. */
@@ -60,6 +63,11 @@ const interleave = (size: number, high: boolean): Binary => (_s, a, b, bytes) =>
   const order = spread(size, lanes);
   return shuffle(a, b, [...order, ...range(16 - order.length)]);
 };
+/** The MMX form reads only the 32 bits of memory that it uses. */
+const unpackLow = (name: string, opcode: string, size: number): Instruction[] => [
+  mmx(name, opcode, interleave(size, false), 4),
+  sse2(name, opcode, interleave(size, false)),
+];
 /** Narrowing: lanes of a, then lanes of b. */
 const pack = (code: number): Binary => (s, a, b, bytes) => {
   if (bytes === 16) return a.v(code, b);
@@ -82,7 +90,7 @@ function shift(name: string, opcode: string, group: string, digit: number, bits:
     mmxRow(name, [`NP 0F ${group} /${digit} Qq,Ib`], (s) => {
       const a = s.let(low64(s.vectorAddress(0)));
       writeMmx(s, 0, s.let(shiftBy(s, a, s.immediate().and(255n), bits, code, arithmetic)));
-    }),
+    }, REGISTER),
     sseRow(name, [`66 0F ${group} /${digit} Ux,Ib`], (s) => {
       const a = readVector(s, 0);
       s.f.stV128(s.vectorAddress(0), 0, shiftBy(s, a, s.immediate().and(255n), bits, code, arithmetic));
@@ -171,9 +179,9 @@ const shuffleBytes: Binary = (s, a, b, bytes) => {
 };
 
 export const packedIntegers: Instruction[] = [
-  ...both('punpcklbw', '60', interleave(1, false)),
-  ...both('punpcklwd', '61', interleave(2, false)),
-  ...both('punpckldq', '62', interleave(4, false)),
+  ...unpackLow('punpcklbw', '60', 1),
+  ...unpackLow('punpcklwd', '61', 2),
+  ...unpackLow('punpckldq', '62', 4),
   ...both('packsswb', '63', pack(V.i8narrowS)),
   ...plain('pcmpgtb', '64', V.i8gtS),
   ...plain('pcmpgtw', '65', V.i16gtS),
@@ -264,8 +272,6 @@ export const packedIntegers: Instruction[] = [
     s.f.stV128(s.vectorAddress(0), 0, b.v(V.swizzle, index).v(V.or, a.v(V.swizzle, index.v(V.i8sub, i32(16).v1(V.i8splat)))));
   }),
 ];
-
-const REGISTER = { registerOnly: true } as const;
 
 export const mmxMoves: Instruction[] = [
   mmxRow('movd', ['NP 0F 6E /r Nq,Ey'], (s) => {

@@ -50,6 +50,16 @@ export function low64(address: E, offset = 0): E {
     w.u32(offset);
   });
 }
+/** 32 bits in the lowest lane, zero above. */
+export function low32(address: E): E {
+  return new E('v128', (w) => {
+    address.emit(w);
+    w.u8(0xfd);
+    w.u32(92);
+    w.u8(0);
+    w.u32(0);
+  });
+}
 export const ZERO128 = vectorConstant(new Array<number>(16).fill(0));
 
 /** #UD with CR0.EM or without CR4.OSFXSR, #NM with CR0.TS. */

@@ -41,9 +41,16 @@ export function arithmetic(stack: X87Stack, which: number, destination: number, 
   if (pop) stack.pop();
 }
 
-/** Result of a comparison: -1, 0, 1, 2 = unordered; null if an unmasked exception forbids one. */
-function order(stack: X87Stack, a: Value | null, b: Value | null, quietAllowed: boolean): number | null {
-  if (!a || !b) return stack.underflow() ? 2 : null;
+/**
+ * Result of a comparison: -1, 0, 1, 2 = unordered; null if an unmasked exception forbids one. An unmasked invalid operation still
+ * reports unordered (as hardware does), through `onUnordered`, but does not pop.
+ */
+function order(stack: X87Stack, a: Value | null, b: Value | null, quietAllowed: boolean, onUnordered: () => void): number | null {
+  if (!a || !b) {
+    const masked = stack.underflow();
+    if (!masked) onUnordered();
+    return masked ? 2 : null;
+  }
   const env = stack.environment();
   let result: number;
   if (a.kind >= Kind.NaN || b.kind >= Kind.NaN) {
@@ -55,22 +62,25 @@ function order(stack: X87Stack, a: Value | null, b: Value | null, quietAllowed: 
     result = compare(a, b);
   }
   stack.flag(env.flags);
-  return stack.stops(env) ? null : result;
+  if (!stack.stops(env)) return result;
+  if ((env.flags & Exception.Invalid) !== 0) onUnordered();
+  return null;
 }
 
 /** FCOM, FUCOM, FTST: into the condition bits. */
 export function compareToConditions(stack: X87Stack, b: Value | null, quietAllowed: boolean, pops: number): void {
-  const r = order(stack, stack.read(0), b, quietAllowed);
-  if (r === null) return;
   const { C0, C2, C3 } = Condition;
+  const r = order(stack, stack.read(0), b, quietAllowed, () => stack.setConditions(C0 | C2 | C3));
+  if (r === null) return;
   stack.setConditions(r === 2 ? C0 | C2 | C3 : r < 0 ? C0 : r === 0 ? C3 : 0);
   stack.pop(pops);
 }
 
 /** FCOMI, FUCOMI: the EFLAGS image (CF PF ZF; the other arithmetic flags clear), or null if it must not change. */
 export function compareToFlags(stack: X87Stack, b: Value | null, quietAllowed: boolean, pops: number): number | null {
-  const r = order(stack, stack.read(0), b, quietAllowed);
-  if (r === null) return null;
+  let unordered = false;
+  const r = order(stack, stack.read(0), b, quietAllowed, () => (unordered = true));
+  if (r === null) return unordered ? 0x45 : null;
   stack.pop(pops);
   return r === 2 ? 0x45 : r < 0 ? 1 : r === 0 ? 0x40 : 0;
 }

@@ -19,8 +19,7 @@ export function environmentRoutines(parts: SystemParts, fpu: FpuRegisters) {
     if (start % alignment !== 0) raiseGp(state, 0);
     const wide = state.in64;
     const at = (plus: number) => (wide ? start + plus : (start + plus) % TWO32);
-    access.probe(start, 1, write ? Access.Write : Access.Read, access.user);
-    access.probe(at(size - 1), 1, write ? Access.Write : Access.Read, access.user);
+    access.probe(start, size, write ? Access.Write : Access.Read, access.user);
     return at;
   };
 

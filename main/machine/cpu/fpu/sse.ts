@@ -143,7 +143,7 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
     const limit = 1n << BigInt(size - 1);
     if (truncate) env.rounding = Rounding.Zero;
     if (v.kind === Kind.Zero) return 0n;
-    if (v.kind === Kind.Finite && v.exp < 20) {
+    if (v.kind === Kind.Finite && v.exp < 64) {
       const n = roundToInteger(env, v);
       if (n >= -limit && n < limit) return n;
     }
@@ -283,12 +283,12 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
     const result = copyOf(xmm(destination));
     if (!scalar) {
       const register = state.modrmIsRegister(op);
-      if (register || column === 'np') fpu.requireNoPending();
+      if (register) fpu.requireNoPending();
       const b = register ? copyOf(mmx(state.modrm(op))) : source(op, 8, false);
       const environments = [newEnvironment(), newEnvironment()];
       for (const lane of [0, 1]) put(result, format, lane, fromInt(environments[lane]!, BigInt(b.getInt32(lane * 4, true)), format));
+      if (register) enterMmx();
       settle(environments);
-      if (register || column === 'np') enterMmx();
       store(destination, result);
       return Next.Sequential;
     }
@@ -320,8 +320,8 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
       const b = source(op, format === BINARY32 ? 8 : 16);
       const environments = [newEnvironment(), newEnvironment()];
       const v = environments.map((env, lane) => integerOf(env, b, format, lane, 32, truncate));
-      settle(environments);
       enterMmx();
+      settle(environments);
       const at = mmx((state.modrm(op) >> 3) & 7);
       v.forEach((n, lane) => view.setInt32(at + lane * 4, Number(n), true));
       view.setUint32(at + 8, 0xffff, true);

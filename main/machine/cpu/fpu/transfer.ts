@@ -38,9 +38,7 @@ export function loadRaw(stack: X87Stack, sig: bigint, signExponent: number): voi
 export function loadRegister(stack: X87Stack, i: number): void {
   const { fpu } = stack;
   if (fpu.isEmpty(i)) {
-    if (fpu.isEmpty(7)) {
-      if (stack.underflow()) stack.push(DEFAULT_NAN);
-    } else stack.canPush();
+    if (stack.underflow()) stack.push(DEFAULT_NAN);
     return;
   }
   const n = fpu.physical(i);

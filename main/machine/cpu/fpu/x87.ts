@@ -57,8 +57,7 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
   };
   const writeTen = (op: number, sig: bigint, signExponent: number): void => {
     const at = access.operand(op, 10, true);
-    access.probe(at, 1, Access.Write, access.user);
-    access.probe(plus(at, 9), 1, Access.Write, access.user);
+    access.probe(at, 10, Access.Write, access.user);
     access.writeSized(at, 8, Number(sig & 0xffff_ffffn), Number(sig >> 32n), access.user);
     access.write16(plus(at, 8), signExponent, access.user);
   };
@@ -209,7 +208,7 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
     const modrm = state.modrm(op);
     if (modrm < 0xc0) {
       const offset = access.effectiveAddress(op);
-      memoryForm(op, code, modrm >> 3);
+      memoryForm(op, code, (modrm >> 3) & 7);
       fpu.notePointers(op, offset);
     } else {
       registerForm(code, modrm);

@@ -172,7 +172,9 @@ export class GuestAccess {
   /** Raises #PF if `size` bytes at a linear address cannot be accessed. */
   probe(linear: number, size: number, access: number, user: boolean): void {
     this.#locate(linear, access, user);
-    if ((linear >>> 0) % 4096 > 4096 - size) this.#locate(this.#step(linear, size - 1), access, user);
+    // a fault on the second page reports that page's first byte
+    const room = 4096 - ((linear >>> 0) % 4096);
+    if (room < size) this.#locate(this.#step(linear, room), access, user);
   }
 
   #step(linear: number, by: number): number {
