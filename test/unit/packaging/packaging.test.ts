@@ -11,6 +11,9 @@ import { extractAll, listPackage } from '@electron/asar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { filesUnder, isRunTimeFile, nodeEntries, projectFolder } from '../../../scripts/build-targets.ts';
 import type { FromEngine } from '../../../shared/engine-process.ts';
+import { labService } from '../../../shared/lab-service.ts';
+import { connect, fromElectronPort } from '../../../shared/rpc.ts';
+import { mainPorts } from '../../standin/router.ts';
 import { endUtilityProcesses, utilityProcess } from '../../standin/utility-process.ts';
 import { makeStandinDist } from './standin-dist.ts';
 
@@ -104,31 +107,43 @@ describe('the unpacked Linux layout', () => {
     }
   });
 
-  it('finds its parts from within the archive: the engine starts there and opens a lab', async () => {
-    const messages: FromEngine[] = [];
+  it('finds its parts from within the archive: the engine starts there, opens a lab and boots our guest', async () => {
     const complaints: string[] = [];
     const engine = utilityProcess.fork(
       path.join(unpacked, 'out', 'main', 'engine.js'),
       ['--lab', path.join(work, 'new.bulkhead')],
-      {
-        stdio: 'pipe',
-      },
+      { stdio: 'pipe' },
     );
     engine.stderr?.on('data', (chunk: Buffer) => complaints.push(chunk.toString()));
     const ended = new Promise<number>((resolve) => engine.on('exit', resolve));
-    await Promise.race([
-      new Promise<void>((resolve) => {
-        engine.on('message', (message) => {
-          messages.push(message as FromEngine);
-          resolve();
-        });
-      }),
-      ended,
-    ]);
-    expect(messages[0], complaints.join('')).toMatchObject({ type: 'ready' });
+    const opened = new Promise<FromEngine>((resolve) => {
+      engine.on('message', (message) => {
+        if ((message as FromEngine).type !== 'saved') resolve(message as FromEngine);
+      });
+    });
+    expect(await Promise.race([opened, ended]), complaints.join('')).toMatchObject({ type: 'ready' });
+
+    const { port1, port2 } = mainPorts.createChannel();
+    engine.postMessage({ type: 'attach', window: 1 }, [port1]);
+    const lab = connect(labService, fromElectronPort(port2));
+    const { hosts } = await lab.snapshot({});
+    const template = (await lab.templates({})).find((each) => each.unavailable == null);
+    const { uuid } = await lab.createFromTemplate({ host: hosts[0]?.spec.name ?? '', template: template?.id ?? '' });
+    let text = '';
+    const prompted = new Promise<void>((resolve) => {
+      lab.on('console', { uuid }, ({ bytes }) => {
+        text += Buffer.from(bytes).toString();
+        if (text.includes('$ ')) resolve();
+      });
+    });
+    await lab.setSpeed({ speed: 0 });
+    await lab.run({});
+    await Promise.race([prompted, ended]);
+    expect(text, complaints.join('')).toContain('Dinghy');
+
     engine.postMessage({ type: 'stop' });
     expect(await ended).toBe(0);
-  }, 60_000);
+  }, 90_000);
 });
 
 describe('the fuses', () => {
