@@ -21,13 +21,18 @@ async function main(): Promise<number> {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { json: { type: 'string' }, quiet: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+      options: {
+        json: { type: 'string' },
+        quiet: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
     });
     if (values.help) {
       console.log(USAGE);
       return 0;
     }
-    if (positionals.length !== 1) throw new Error(`Found ${positionals.length} files; exactly one scenario is run at a time.`);
+    if (positionals.length !== 1)
+      throw new Error(`Found ${positionals.length} files; exactly one scenario is run at a time.`);
     file = positionals[0]!;
     json = values.json;
     quiet = values.quiet;
@@ -45,7 +50,13 @@ async function main(): Promise<number> {
     return 2;
   }
   for (const i of loaded.ignored) console.log(`Ignored, not known here: ${i}`);
-  const lab = new Lab({ name: 'scenario', path: path.resolve(file), seed: loaded.scenario.seed, spawn: spawnHostWorker, readKernel });
+  const lab = new Lab({
+    name: 'scenario',
+    path: path.resolve(file),
+    seed: loaded.scenario.seed,
+    spawn: spawnHostWorker,
+    readKernel,
+  });
   try {
     const report = await runScenario(lab, loaded, quiet ? () => {} : (line) => console.log(line));
     if (json) {

@@ -41,7 +41,9 @@ function deepest(issue: z.core.$ZodIssue, base: PropertyKey[] = []): { path: Pro
       if (d.path.length > best.path.length) best = d;
     }
   if (best.path.length === here.length) {
-    const expected = issue.errors.map((b) => b.find((i) => i.code === 'invalid_type' || i.code === 'unrecognized_keys')?.message);
+    const expected = issue.errors.map(
+      (b) => b.find((i) => i.code === 'invalid_type' || i.code === 'unrecognized_keys')?.message,
+    );
     best.message = expected.find((m) => m !== undefined) ?? best.message;
   }
   return best;
@@ -61,15 +63,26 @@ export function loadScenario(file: string): LoadedScenario {
     raw = parse(readFileSync(file, 'utf8'));
   } catch (e) {
     const message = (e as Error).message.split('\n')[0]!;
-    throw refuse(file, '', (e as NodeJS.ErrnoException).code === 'ENOENT' ? 'the file does not exist' : message, 'a YAML file, see docs/scenarios.md');
+    throw refuse(
+      file,
+      '',
+      (e as NodeJS.ErrnoException).code === 'ENOENT' ? 'the file does not exist' : message,
+      'a YAML file, see docs/scenarios.md',
+    );
   }
-  if (raw === null || typeof raw !== 'object') throw refuse(file, '', 'it holds no scenario', 'hosts, domains and steps, see docs/scenarios.md');
+  if (raw === null || typeof raw !== 'object')
+    throw refuse(file, '', 'it holds no scenario', 'hosts, domains and steps, see docs/scenarios.md');
   const steps = (raw as { steps?: unknown }).steps;
   if (Array.isArray(steps))
     steps.forEach((s: unknown, n) => {
       const later = LATER_STEPS.find((k) => typeof s === 'object' && s !== null && k in s);
       if (later)
-        throw refuse(file, `steps[${n}]`, `"${later}" needs save, restore and migration, which this version does not have yet`, 'expect, type, wait, pause, unpause, shutdown, destroy, assert');
+        throw refuse(
+          file,
+          `steps[${n}]`,
+          `"${later}" needs save, restore and migration, which this version does not have yet`,
+          'expect, type, wait, pause, unpause, shutdown, destroy, assert',
+        );
     });
   const parsed = Scenario.safeParse(raw);
   if (!parsed.success) {
@@ -81,7 +94,8 @@ export function loadScenario(file: string): LoadedScenario {
   const ignored: string[] = [];
   const hosts = new Set<string>();
   scenario.hosts.forEach((h, n) => {
-    if (hosts.has(h.name)) throw refuse(file, `hosts[${n}].name`, `"${h.name}" is used twice`, 'a name of its own for every host');
+    if (hosts.has(h.name))
+      throw refuse(file, `hosts[${n}].name`, `"${h.name}" is used twice`, 'a name of its own for every host');
     hosts.add(h.name);
   });
   const names = new Set<string>();
@@ -91,7 +105,8 @@ export function loadScenario(file: string): LoadedScenario {
     let input: Record<string, unknown>;
     if ('xl' in d) {
       const config = path.resolve(folder, d.xl);
-      if (!existsSync(config)) throw refuse(file, `${field}.xl`, `the file ${d.xl} does not exist`, 'a path relative to the scenario');
+      if (!existsSync(config))
+        throw refuse(file, `${field}.xl`, `the file ${d.xl} does not exist`, 'a path relative to the scenario');
       const xl = readXlConfig(readFileSync(config, 'utf8'), d.xl);
       ignored.push(...xl.ignored.map((k) => `${d.xl}: ${k}`));
       const below = path.dirname(config);
@@ -109,7 +124,8 @@ export function loadScenario(file: string): LoadedScenario {
       const issue = spec.error.issues[0]!;
       throw refuse(file, `${field}.${fieldOf(issue.path)}`, valueAt(input, issue.path), issue.message);
     }
-    if (names.has(spec.data.name)) throw refuse(file, `${field}.name`, `"${spec.data.name}" is used twice`, 'a name of its own for every domain');
+    if (names.has(spec.data.name))
+      throw refuse(file, `${field}.name`, `"${spec.data.name}" is used twice`, 'a name of its own for every domain');
     names.add(spec.data.name);
     for (const [key, p] of [
       ['kernel', spec.data.kernel],
@@ -117,7 +133,12 @@ export function loadScenario(file: string): LoadedScenario {
       ...spec.data.disks.map((x, k) => [`disks[${k}].path`, x.path]),
     ] as const)
       if (p !== undefined && !p.startsWith('builtin:') && !existsSync(p))
-        throw refuse(file, `${field}.${key}`, `the file ${p} does not exist`, 'a path relative to the scenario, or builtin:<name>');
+        throw refuse(
+          file,
+          `${field}.${key}`,
+          `the file ${p} does not exist`,
+          'a path relative to the scenario, or builtin:<name>',
+        );
     return { host: d.host, spec: spec.data };
   });
   scenario.steps.forEach((s, n) => {
@@ -130,7 +151,12 @@ export function loadScenario(file: string): LoadedScenario {
         throw refuse(file, `steps[${n}].expect.regex`, (e as Error).message, 'a regular expression of JavaScript');
       }
     if (domain !== undefined && !names.has(domain))
-      throw refuse(file, `steps[${n}].${verb}`, `there is no domain "${domain}"`, [...names].join(', ') || 'none: the scenario has no domains');
+      throw refuse(
+        file,
+        `steps[${n}].${verb}`,
+        `there is no domain "${domain}"`,
+        [...names].join(', ') || 'none: the scenario has no domains',
+      );
   });
   return { file, scenario, domains, ignored };
 }

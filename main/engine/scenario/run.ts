@@ -18,6 +18,19 @@ export interface StepReport {
   wallMs: number;
   message?: string;
 }
+export interface DomainReport {
+  state: string;
+  reason: string | null;
+  host: string;
+  mode: string;
+  /** Lab time at which it was created, ns. */
+  createdAt: number;
+  /** Lab time its vCPUs ran, ns. */
+  cpuNs: number;
+  consoleBytes: number;
+  /** null for a domain whose host was lost. */
+  figures: Figures | null;
+}
 export interface Report {
   scenario: string;
   seed: number;
@@ -25,7 +38,8 @@ export interface Report {
   steps: StepReport[];
   virtualNs: number;
   wallMs: number;
-  domains: Record<string, { state: string; reason: string | null; host: string; mode: string; cpuNs: number; consoleBytes: number; figures: Figures }>;
+  /** By name; a destroyed domain as it was just before, its state `destroyed`. */
+  domains: Record<string, DomainReport>;
   ignored: string[];
   /** SHA-256 over all architectural state and all console output. */
   digest: string;
@@ -34,11 +48,15 @@ export interface Report {
 /** What has been searched of each console, so that an `expect` sees only what came after the last one's match. */
 type Seen = Map<string, number>;
 
+/** Last figures and output of the domains that a step destroyed; without them the report would forget that they ever ran. */
+type Gone = Map<string, { report: DomainReport; console: Uint8Array }>;
+
 export async function runScenario(lab: Lab, loaded: LoadedScenario, log: (line: string) => void): Promise<Report> {
   const started = performance.now();
   const { scenario } = loaded;
   const steps: StepReport[] = [];
   const seen: Seen = new Map();
+  const gone: Gone = new Map();
   let passed = true;
   for (const h of scenario.hosts) await lab.addHost(h);
   lab.editLink(scenario.link);
@@ -51,14 +69,21 @@ export async function runScenario(lab: Lab, loaded: LoadedScenario, log: (line: 
       const s = toSentences(e);
       message = `${s.what} ${s.why} ${s.action}${s.code === 'internal' ? `\n${s.details ?? ''}` : ''}`;
     }
-    const report: StepReport = { step, held: message === null, at: lab.clock.now, wallMs: Math.round(performance.now() - wall) };
+    const report: StepReport = {
+      step,
+      held: message === null,
+      at: lab.clock.now,
+      wallMs: Math.round(performance.now() - wall),
+    };
     if (message !== null) {
       report.message = message;
       passed = false;
     }
     steps.push(report);
     const shown = JSON.stringify(step);
-    log(`${report.held ? 'ok  ' : 'FAIL'} ${(report.at / 1e9).toFixed(6)} s  ${shown.length > 160 ? `${shown.slice(0, 157)}...` : shown}`);
+    log(
+      `${report.held ? 'ok  ' : 'FAIL'} ${(report.at / 1e9).toFixed(6)} s  ${shown.length > 160 ? `${shown.slice(0, 157)}...` : shown}`,
+    );
     if (message !== null) log(message);
   };
   for (const d of loaded.domains) {
@@ -70,7 +95,7 @@ export async function runScenario(lab: Lab, loaded: LoadedScenario, log: (line: 
   }
   for (const step of scenario.steps) {
     if (!passed) break;
-    await attempt(shownStep(step), () => doStep(lab, step, seen));
+    await attempt(shownStep(step), () => doStep(lab, step, seen, gone));
   }
   await lab.refresh();
   const report: Report = {
@@ -80,9 +105,9 @@ export async function runScenario(lab: Lab, loaded: LoadedScenario, log: (line: 
     steps,
     virtualNs: lab.clock.now,
     wallMs: Math.round(performance.now() - started),
-    domains: await domainReports(lab),
+    domains: await domainReports(lab, gone),
     ignored: loaded.ignored,
-    digest: await digest(lab),
+    digest: await digest(lab, gone),
   };
   return report;
 }
@@ -101,7 +126,7 @@ function named(lab: Lab, name: string): LabDomain {
   return d;
 }
 
-async function doStep(lab: Lab, step: Step, seen: Seen): Promise<string | null> {
+async function doStep(lab: Lab, step: Step, seen: Seen, gone: Gone): Promise<string | null> {
   if ('expect' in step) return expectText(lab, step.expect, seen);
   if ('type' in step) {
     await lab.typeConsole(named(lab, step.type.domain).uuid, new TextEncoder().encode(step.type.text));
@@ -114,14 +139,24 @@ async function doStep(lab: Lab, step: Step, seen: Seen): Promise<string | null> 
   if ('pause' in step) await lab.pauseDomain(named(lab, step.pause).uuid);
   else if ('unpause' in step) await lab.unpauseDomain(named(lab, step.unpause).uuid);
   else if ('shutdown' in step) {
-    const s = typeof step.shutdown === 'string' ? { domain: step.shutdown, reason: 'poweroff' as const } : step.shutdown;
+    const s =
+      typeof step.shutdown === 'string' ? { domain: step.shutdown, reason: 'poweroff' as const } : step.shutdown;
     await lab.shutdownDomain(named(lab, s.domain).uuid, s.reason);
-  } else if ('destroy' in step) await lab.destroyDomain(named(lab, step.destroy).uuid);
-  else return assertFigure(lab, step.assert);
+  } else if ('destroy' in step) {
+    const d = named(lab, step.destroy);
+    await lab.refresh();
+    const last = await domainReport(lab, d);
+    await lab.destroyDomain(d.uuid);
+    gone.set(d.spec.name, { report: { ...last, state: 'destroyed' }, console: d.console.tail(Infinity) });
+  } else return assertFigure(lab, step.assert, gone);
   return null;
 }
 
-async function expectText(lab: Lab, e: Extract<Step, { expect: unknown }>['expect'], seen: Seen): Promise<string | null> {
+async function expectText(
+  lab: Lab,
+  e: Extract<Step, { expect: unknown }>['expect'],
+  seen: Seen,
+): Promise<string | null> {
   const d = named(lab, e.domain);
   const wanted = e.regex === undefined ? null : new RegExp(e.regex);
   const from = seen.get(d.uuid) ?? 0;
@@ -149,16 +184,24 @@ async function expectText(lab: Lab, e: Extract<Step, { expect: unknown }>['expec
   const last = Buffer.from(d.console.tail(4000)).toString('latin1').split('\n').slice(-20).join('\n');
   return [
     `Expected ${wanted ? String(wanted) : JSON.stringify(e.text)} from ${e.domain}; it did not come${
-      d.status.state === 'crashed' ? '' : e.within.wall ? ' in that time on this computer' : ` within ${e.within.ns / 1e9} s of lab time`
+      d.status.state === 'crashed'
+        ? ''
+        : e.within.wall
+          ? ' in that time on this computer'
+          : ` within ${e.within.ns / 1e9} s of lab time`
     }.`,
     `${e.domain} is ${d.status.state}${d.status.reason ? `: ${d.status.reason}` : ''}. Its console ends:`,
     last,
   ].join('\n');
 }
 
-async function assertFigure(lab: Lab, a: Extract<Step, { assert: unknown }>['assert']): Promise<string | null> {
+async function assertFigure(
+  lab: Lab,
+  a: Extract<Step, { assert: unknown }>['assert'],
+  gone: Gone,
+): Promise<string | null> {
   await lab.refresh();
-  const root: unknown = { domains: await domainReports(lab), virtualNs: lab.clock.now };
+  const root: unknown = { domains: await domainReports(lab, gone), virtualNs: lab.clock.now };
   let v = root;
   const names = Object.keys((root as { domains: object }).domains).sort((x, y) => y.length - x.length);
   let rest = a.figure;
@@ -169,24 +212,32 @@ async function assertFigure(lab: Lab, a: Extract<Step, { assert: unknown }>['ass
     rest = rest.slice(`domains.${name}.`.length);
   }
   for (const key of rest.split('.')) v = (v as Record<string, unknown> | undefined)?.[key];
-  if (a.equals !== undefined && v !== a.equals) return `${a.figure} is ${JSON.stringify(v)}, not ${JSON.stringify(a.equals)}.`;
-  if (a.above !== undefined && !(typeof v === 'number' && v > a.above)) return `${a.figure} is ${JSON.stringify(v)}, not above ${a.above}.`;
-  if (a.below !== undefined && !(typeof v === 'number' && v < a.below)) return `${a.figure} is ${JSON.stringify(v)}, not below ${a.below}.`;
+  if (a.equals !== undefined && v !== a.equals)
+    return `${a.figure} is ${JSON.stringify(v)}, not ${JSON.stringify(a.equals)}.`;
+  if (a.above !== undefined && !(typeof v === 'number' && v > a.above))
+    return `${a.figure} is ${JSON.stringify(v)}, not above ${a.above}.`;
+  if (a.below !== undefined && !(typeof v === 'number' && v < a.below))
+    return `${a.figure} is ${JSON.stringify(v)}, not below ${a.below}.`;
   return null;
 }
 
-async function domainReports(lab: Lab): Promise<Report['domains']> {
+async function domainReport(lab: Lab, d: LabDomain): Promise<DomainReport> {
+  const { state, reason, host, mode, createdAt, cpuNs } = d.status;
+  const figures = state === 'lost' ? null : await lab.figures(d.uuid);
+  return { state, reason, host, mode, createdAt, cpuNs, consoleBytes: d.console.end, figures };
+}
+
+async function domainReports(lab: Lab, gone: Gone): Promise<Report['domains']> {
   const result: Report['domains'] = {};
-  for (const d of lab.domains.values()) {
-    const { state, reason, host, mode, cpuNs } = d.status;
-    result[d.spec.name] = { state, reason, host, mode, cpuNs, consoleBytes: d.console.end, figures: await lab.figures(d.uuid) };
-  }
+  for (const [name, { report }] of gone) result[name] = report;
+  for (const d of lab.domains.values()) result[d.spec.name] = await domainReport(lab, d);
   return result;
 }
 
-async function digest(lab: Lab): Promise<string> {
+async function digest(lab: Lab, gone: Gone): Promise<string> {
   const hash = createHash('sha256');
   for (const h of await lab.digest()) hash.update(h);
+  for (const [name, { console }] of gone) hash.update(name).update(console);
   for (const d of lab.domains.values()) hash.update(d.spec.name).update(d.console.tail(Infinity));
   return hash.digest('hex');
 }

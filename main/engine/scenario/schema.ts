@@ -8,12 +8,18 @@ const UNITS: Record<string, number> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, min: 60
 /** A length of time: number and unit; `wall` at the end measures on this computer's clock instead of the lab's. */
 export const Duration = z
   .string()
-  .regex(/^\d+(\.\d+)?\s*(ns|us|ms|s|min)(\s+wall)?$/, 'a time is a number and a unit (ns, us, ms, s, min), such as "5s" or "30s wall"')
+  .regex(
+    /^\d+(\.\d+)?\s*(ns|us|ms|s|min)(\s+wall)?$/,
+    'a time is a number and a unit (ns, us, ms, s, min), such as "5s" or "30s wall"',
+  )
   .transform((text) => {
     const [, n, , unit, wall] = /^(\d+(\.\d+)?)\s*(ns|us|ms|s|min)(\s+wall)?$/.exec(text)!;
     return { ns: Math.round(Number(n) * UNITS[unit!]!), wall: wall !== undefined };
   });
-const VirtualDuration = Duration.refine((d) => !d.wall, 'this time is measured on the lab\'s clock and takes no "wall"');
+const VirtualDuration = Duration.refine(
+  (d) => !d.wall,
+  'this time is measured on the lab\'s clock and takes no "wall"',
+);
 
 const domainName = z.string().min(1);
 
@@ -52,7 +58,10 @@ const Assert = z
     above: z.number().optional(),
     below: z.number().optional(),
   })
-  .refine((a) => a.equals !== undefined || a.above !== undefined || a.below !== undefined, 'assert needs equals, above or below');
+  .refine(
+    (a) => a.equals !== undefined || a.above !== undefined || a.below !== undefined,
+    'assert needs equals, above or below',
+  );
 
 /** The steps there are. */
 export const Step = z.union([
