@@ -1,8 +1,6 @@
 // Page tables on hardware-like machines: entries are written in place, translations forgotten with invlpg and CR3.
 #include "hw.h"
 
-static struct aspace *in_use = &kernel_space;
-
 static void load_root(struct aspace *as) {
     __asm__ volatile("mov %0, %%cr3" : : "r"(PHYS(as->root)) : "memory");
 }
@@ -15,10 +13,16 @@ uptr mmu_pfn(pte_t entry) {
     return (uptr)((entry & PTE_FRAME) >> PAGE_SHIFT);
 }
 
+// Before the first process there is only the kernel's space.
+static struct aspace *current_root(void) {
+    struct aspace *as = this_cpu()->space;
+    return as ? as : &kernel_space;
+}
+
 void mmu_write(pte_t *entry, pte_t value) {
     *(volatile pte_t *)entry = value;
     // PAE keeps the four top-level entries in registers that only a load of CR3 renews (SDM vol. 3, 4.4.1).
-    if (LEVELS == 3 && ROUND_DOWN((uptr)entry, PAGE_SIZE) == (uptr)in_use->root) load_root(in_use);
+    if (LEVELS == 3 && ROUND_DOWN((uptr)entry, PAGE_SIZE) == (uptr)current_root()->root) load_root(current_root());
 }
 
 void mmu_write_current(uptr va, pte_t *entry, pte_t value) {
@@ -29,7 +33,12 @@ void mmu_write_current(uptr va, pte_t *entry, pte_t value) {
 void mmu_flush(void) {}
 
 void mmu_flush_tlb(void) {
-    load_root(in_use);
+    load_root(current_root());
+}
+
+bool mmu_stale(uptr address) {
+    (void)address;
+    return false; // the kernel's own mappings never change
 }
 
 void mmu_protect_table(void *table) {
@@ -46,7 +55,6 @@ void mmu_retire(struct aspace *as) {
 }
 
 void mmu_switch(struct aspace *as) {
-    in_use = as;
     load_root(as);
 }
 

@@ -47,3 +47,13 @@ void platform_power(int how) {
 int xenstore(int operation, const char *path, char *value, uptr size) {
     return on_xen ? xen_store(operation, path, value, size) : -ENOSYS;
 }
+
+void platform_start_cpus(void) {}
+
+void platform_kick(u32 cpu) {
+    (void)cpu;
+}
+
+void platform_relax(void) {
+    __asm__ volatile("pause");
+}

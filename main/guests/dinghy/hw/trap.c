@@ -69,6 +69,7 @@ void traps_init(void) {
 }
 
 void trap(struct trap_frame *frame) {
+    kernel_lock();
     if (frame->vector == 0x80) {
         system_call(frame);
     } else if (frame->vector == 14) {
@@ -83,8 +84,11 @@ void trap(struct trap_frame *frame) {
         user_exception(frame, NULL);
     }
     if (FROM_USER(frame)) return_to_user(frame);
+    kernel_unlock();
 }
 
 void cpu_idle(void) {
+    kernel_unlock();
     __asm__ volatile("sti\n hlt\n cli" : : : "memory");
+    kernel_lock();
 }

@@ -1,5 +1,5 @@
-// The kernel above the platform: memory, processes, files, time, log. Everything here runs with interrupts off, except
-// idle(); a system call or fault handler is never preempted, so no locks exist.
+// The kernel above the platform: memory, processes, files, time, log. Everything here runs with interrupts off and under one
+// lock, both given up only in user mode and in cpu_idle(); a system call or fault handler is never preempted.
 #pragma once
 #include "abi.h"
 
@@ -116,6 +116,7 @@ int disk_transfer(struct disk *disk, bool write, u64 position, u8 *user, uptr by
 struct trap_frame;
 struct process {
     uptr sp;                 // saved kernel stack pointer
+    u32 cpu;                 // where it runs or ran last
     s32 pid;
     s32 group;               // a pipeline's processes share it
     u32 state;
@@ -143,6 +144,27 @@ static inline struct process *current(void) {
                      ", %0" : "=r"(sp));
     return (struct process *)ROUND_DOWN(sp, KSTACK_SIZE);
 }
+// One CPU. Its idle thread has no space and is in no list.
+#define MAX_CPUS 8
+struct cpu {
+    struct process *idle;
+    struct aspace *space;   // loaded
+    u64 armed;              // deadline of its timer, 0 = none
+    bool reschedule;        // at the next return to user mode
+    bool resting;           // in cpu_idle()
+};
+extern struct cpu cpus[MAX_CPUS];
+extern u32 cpu_count;
+static inline struct cpu *this_cpu(void) { return &cpus[current()->cpu]; }
+void kernel_lock(void);
+void kernel_unlock(void);
+/// Makes the idle thread of CPU n; the top of its stack, or 0.
+uptr cpu_prepare(u32 n);
+/// What a further CPU does once the platform has set it up: it is counted, and rests until there is work. Call it unlocked.
+noreturn void cpu_run(void);
+/// Loads a space on this CPU.
+void aspace_use(struct aspace *as);
+
 extern struct process *processes;
 extern struct info_counters counters;
 void process_init(void);

@@ -34,8 +34,14 @@ u64 clock_ns(void);
 u64 clock_wall_ns(void);
 /// One interrupt at `deadline` (clock_ns time); 0 cancels.
 void timer_arm(u64 deadline);
-/// Waits for an interrupt with interrupts on, handles it, returns with interrupts off.
+/// Gives up the kernel's lock and waits for an interrupt with interrupts on, handles it, returns with interrupts off and locked.
 void cpu_idle(void);
+/// Starts the machine's other CPUs; each calls cpu_run().
+void platform_start_cpus(void);
+/// Interrupts another CPU.
+void platform_kick(u32 cpu);
+/// A moment of waiting for another CPU.
+void platform_relax(void);
 /// Where a trap from user mode puts its frame.
 void kernel_stack_set(uptr top);
 noreturn void platform_power(int how);
@@ -56,6 +62,8 @@ void mmu_protect_table(void *table);
 int mmu_commit(struct aspace *as);
 void mmu_retire(struct aspace *as);
 void mmu_switch(struct aspace *as);
+/// A fault at a kernel address may be only a stale translation on this CPU: true when the access is allowed now.
+bool mmu_stale(uptr address);
 /// Fills the kernel's part of a new root table.
 bool mmu_kernel_part(struct aspace *as);
 /// Maps a page that is not memory of ours (physical address; machine address for PV) and returns its address.
@@ -79,6 +87,8 @@ void cpuid(u32 leaf, u32 subleaf, u32 out[4]);
 // Assembly.
 void context_switch(uptr *save_sp, uptr load_sp);
 void return_from_trap(void);
+/// Where a new process starts: unlocks the kernel and returns to user mode.
+void fork_return(void);
 /// Moves the stack pointer to `frame`, calls start_init(frame) and returns to user mode.
 noreturn void enter_user(struct trap_frame *frame);
 void start_init(struct trap_frame *frame);

@@ -39,9 +39,9 @@ static inline long hypercall4(u32 number, uptr a, uptr b, uptr c, uptr d) { retu
 
 enum { SHUTDOWN_suspend = 2 };
 enum { SCHEDOP_yield, SCHEDOP_block, SCHEDOP_shutdown };
-enum { EVTCHNOP_bind_virq = 1, EVTCHNOP_close = 3, EVTCHNOP_send = 4, EVTCHNOP_alloc_unbound = 6 };
+enum { EVTCHNOP_bind_ipi = 7, EVTCHNOP_bind_virq = 1, EVTCHNOP_close = 3, EVTCHNOP_send = 4, EVTCHNOP_alloc_unbound = 6 };
 enum { VIRQ_TIMER = 0, VIRQ_CONSOLE = 2 };
-enum { VCPUOP_stop_periodic_timer = 7, VCPUOP_set_singleshot_timer = 8, VCPUOP_stop_singleshot_timer = 9 };
+enum { VCPUOP_initialise = 0, VCPUOP_up = 1, VCPUOP_is_up = 3, VCPUOP_stop_periodic_timer = 7, VCPUOP_set_singleshot_timer = 8, VCPUOP_stop_singleshot_timer = 9 };
 enum { XENMEM_decrease_reservation = 1, XENMEM_populate_physmap = 6, XENMEM_add_to_physmap = 7, XENMEM_memory_map = 9, XENMEM_machphys_mapping = 12 };
 enum { HVMOP_set_param, HVMOP_get_param };
 enum { HVM_PARAM_CALLBACK_IRQ = 0, HVM_PARAM_STORE_PFN = 1, HVM_PARAM_STORE_EVTCHN = 2, HVM_PARAM_CONSOLE_PFN = 17, HVM_PARAM_CONSOLE_EVTCHN = 18 };
@@ -122,12 +122,16 @@ struct xen_store_ring {
 extern struct xen_shared_info *shared_info;
 extern struct xen_start_info *pv_start_info; // NULL in PVH
 
+static inline struct xen_vcpu_info *this_vcpu(void) { return &shared_info->vcpu[current()->cpu]; }
+
 bool xen_detect(void);                // Xen's CPUID leaves are there
 void xen_hypercall_page_init(void);   // PVH: asks for it by MSR
 void xen_pvh_init(u8 vector);         // shared info and event delivery
 void xen_console_init(void);
 void xen_console_write(const char *text, uptr bytes);
 void xen_time_init(void);
+/// The timer interrupt of a CPU that is about to run.
+void xen_timer_init(u32 vcpu);
 u64 xen_clock_ns(void);
 u64 xen_wall_ns(void);
 void xen_timer_arm(u64 deadline);
@@ -199,7 +203,10 @@ void *xen_lent_page(uptr frame);
 typedef void event_handler(u32 port);
 void event_handle(u32 port, event_handler *handler);
 /// The port (never 0), or 0 when Xen refuses.
-u32 event_bind_virq(u32 virq, event_handler *handler);
+u32 event_bind_virq(u32 virq, u32 vcpu, event_handler *handler);
+/// Gives a CPU a port by which others interrupt it (xen_kick).
+void event_bind_ipi(u32 vcpu);
+void xen_kick(u32 vcpu);
 void event_send(u32 port);
 void events_dispatch(void);
 

@@ -13,6 +13,7 @@ static void end_process(struct trap_frame *frame, const char *why, uptr address)
 }
 
 void page_fault(struct trap_frame *frame, uptr address) {
+    if (!FROM_USER(frame) && mmu_stale(address)) return;
     if (!FROM_USER(frame)) panic("page fault in the kernel at ip %p, address %p, error %x", (void *)(uptr)frame->ip, (void *)address, (u32)frame->error);
     int error = aspace_fault(current()->space, address, frame->error & 2);
     if (error == -ENOMEM) end_process(frame, "out of memory", address);

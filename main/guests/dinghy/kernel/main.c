@@ -18,12 +18,15 @@ bool command_option(const char *name, char *to, uptr size) {
 
 /// Called by the platform on the boot stack, with memory handed to pages_add() and interrupts off.
 void kernel_main(void) {
+    kernel_lock();
     platform_init();
     printk("Dinghy 1.0: %s, %u-bit%s%s\n", machine.mode, machine.bits, machine.hypervisor[0] ? ", " : "", machine.hypervisor);
     printk("cpu: %s, %u.%03u MHz\n", machine.cpu, machine.tsc_khz / 1000, machine.tsc_khz % 1000);
     printk("memory: %lu KiB, %lu KiB free\n", (unsigned long)(end_pfn * 4), (unsigned long)(free_pages * 4));
     if (command_line[0]) printk("command line: %s\n", command_line);
     process_init();
+    platform_start_cpus();
+    if (cpu_count > 1) printk("%u CPUs\n", cpu_count);
     platform_late();
     // The first process's frame lies where this function's own stack begins: enter_user moves below it.
     enter_user((struct trap_frame *)((uptr)current() + KSTACK_SIZE) - 1);

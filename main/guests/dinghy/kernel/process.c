@@ -7,9 +7,9 @@
 struct process *processes;
 struct info_counters counters;
 static struct process *ready_first, *ready_last;
-static u64 armed;     // deadline of the machine's timer, 0 = none
+struct cpu cpus[MAX_CPUS];
+u32 cpu_count = 1;
 static u64 next_wake; // earliest wake_at of all sleepers, 0 = none
-static bool reschedule;
 static s32 last_pid, foreground_group;
 static u32 process_count;
 
@@ -18,9 +18,32 @@ static uptr stack_top(struct process *p) {
 }
 
 static void arm(u64 deadline) {
-    if (armed && armed <= deadline) return; // an early tick does no harm
-    armed = deadline;
+    struct cpu *cpu = this_cpu();
+    if (cpu->armed && cpu->armed <= deadline) return; // an early tick does no harm
+    cpu->armed = deadline;
     timer_arm(deadline);
+}
+
+// ---- several CPUs ----
+
+static u32 lock;
+
+void kernel_lock(void) {
+    while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
+        while (__atomic_load_n(&lock, __ATOMIC_RELAXED)) platform_relax();
+}
+
+void kernel_unlock(void) {
+    __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
+}
+
+static void kick_one(void) {
+    for (u32 i = 0; i < cpu_count; i++) {
+        if (!cpus[i].resting || i == current()->cpu) continue;
+        cpus[i].resting = false; // once is enough
+        platform_kick(i);
+        return;
+    }
 }
 
 static void make_ready(struct process *p, bool first) {
@@ -38,27 +61,52 @@ static void make_ready(struct process *p, bool first) {
         ready_last->next = p;
         ready_last = p;
     }
+    if (cpu_count > 1) kick_one();
 }
 
 static void schedule(void) {
     struct process *me = current();
-    me->cpu_ns += clock_ns() - me->slice_start;
-    reschedule = false;
-    while (!ready_first) {
-        if (next_wake) arm(next_wake);
-        cpu_idle();
-    }
+    struct cpu *cpu = this_cpu();
+    u64 now = clock_ns();
+    me->cpu_ns += now - me->slice_start;
+    cpu->reschedule = false;
     struct process *next = ready_first;
-    ready_first = next->next;
-    next->state = PROC_RUNNING;
-    next->slice_start = clock_ns();
-    if (ready_first) arm(next->slice_start + SLICE_NS);
+    if (next) {
+        ready_first = next->next;
+        next->state = PROC_RUNNING;
+        // With one CPU a slice ends only when others wait; with more, others may come to wait elsewhere.
+        if (ready_first || cpu_count > 1) arm(now + SLICE_NS);
+    } else {
+        next = cpu->idle;
+    }
+    next->slice_start = now;
     if (next_wake) arm(next_wake);
     if (next == me) return;
-    counters.switches++;
-    if (next->space && next->space != me->space) mmu_switch(next->space);
-    kernel_stack_set(stack_top(next));
+    next->cpu = me->cpu;
+    if (next->space) {
+        counters.switches++;
+        aspace_use(next->space);
+        kernel_stack_set(stack_top(next));
+    } else if (cpu_count > 1) {
+        aspace_use(&kernel_space); // the space may end while this thread runs
+    }
     context_switch(&me->sp, next->sp);
+}
+
+static void idle_loop(void) {
+    for (;;) {
+        this_cpu()->resting = true;
+        cpu_idle();
+        this_cpu()->resting = false;
+        if (ready_first) schedule();
+    }
+}
+
+void aspace_use(struct aspace *as) {
+    struct cpu *cpu = this_cpu();
+    if (cpu->space == as) return;
+    cpu->space = as;
+    mmu_switch(as);
 }
 
 void yield(void) {
@@ -95,30 +143,31 @@ void wakeup(void *channel) {
 
 void timer_tick(void) {
     u64 now = clock_ns();
-    armed = 0;
+    this_cpu()->armed = 0;
     if (next_wake && now >= next_wake) {
         next_wake = 0;
         for (struct process *p = processes; p; p = p->all_next) {
             if (p->state != PROC_SLEEPING || !p->wake_at) continue;
             if (now >= p->wake_at) {
                 make_ready(p, true);
-                reschedule = true;
+                this_cpu()->reschedule = true;
             } else if (!next_wake || p->wake_at < next_wake) {
                 next_wake = p->wake_at;
             }
         }
     }
     struct process *me = current();
-    if (me->state == PROC_RUNNING && ready_first) {
-        if (now >= me->slice_start + SLICE_NS) reschedule = true;
-        else arm(me->slice_start + SLICE_NS);
+    if (me->state == PROC_RUNNING && (ready_first || cpu_count > 1)) {
+        if (now < me->slice_start + SLICE_NS) arm(me->slice_start + SLICE_NS);
+        else if (ready_first) this_cpu()->reschedule = true;
+        else me->slice_start = now, me->cpu_ns += SLICE_NS, arm(now + SLICE_NS);
     }
     if (next_wake) arm(next_wake);
 }
 
 void return_to_user(struct trap_frame *frame) {
     (void)frame;
-    if (reschedule) yield();
+    if (this_cpu()->reschedule) yield();
     if (current()->killed) process_exit(128 + 2);
 }
 
@@ -144,6 +193,36 @@ static void process_delete(struct process *p) {
     page_free(p, KSTACK_ORDER);
 }
 
+// The stack and structure of a thread that is in no list, entering at `run`.
+static struct process *idle_new(u32 cpu, void (*run)(void)) {
+    struct process *p = page_alloc(KSTACK_ORDER);
+    if (!p) return NULL;
+    memset(p, 0, sizeof *p);
+    p->cpu = cpu;
+    p->state = PROC_SLEEPING;
+    uptr *sp = (uptr *)stack_top(p) - 2;
+    *--sp = (uptr)run;
+    for (u32 i = 0; i < (BITS == 64 ? 6 : 4); i++) *--sp = 0;
+    p->sp = (uptr)sp;
+    cpus[cpu].idle = p;
+    cpus[cpu].space = &kernel_space;
+    return p;
+}
+
+uptr cpu_prepare(u32 n) {
+    struct process *p = idle_new(n, idle_loop);
+    return p ? stack_top(p) : 0;
+}
+
+void cpu_run(void) {
+    kernel_lock();
+    cpu_count++;
+    machine.vcpus = cpu_count;
+    current()->slice_start = clock_ns();
+    idle_loop();
+    panic("the idle loop ended");
+}
+
 void process_init(void) {
     struct process *me = current(); // on the boot stack, which is never freed
     memset(me, 0, sizeof *me);
@@ -156,6 +235,7 @@ void process_init(void) {
     me->slice_start = clock_ns();
     processes = me;
     process_count = 1;
+    if (!cpu_prepare(0)) panic("no memory for the idle thread");
 }
 
 int process_fork(struct trap_frame *frame) {
@@ -181,7 +261,7 @@ int process_fork(struct trap_frame *frame) {
 #endif
     // What context_switch() pops: the callee-saved registers, then its return address.
     uptr *sp = (uptr *)copy;
-    *--sp = (uptr)return_from_trap;
+    *--sp = (uptr)fork_return;
     for (u32 i = 0; i < (BITS == 64 ? 6 : 4); i++) *--sp = 0;
     child->sp = (uptr)sp;
     make_ready(child, false);
@@ -215,7 +295,7 @@ void process_exit(int status) {
         }
     struct aspace *as = me->space;
     me->space = NULL;
-    mmu_switch(&kernel_space);
+    aspace_use(&kernel_space);
     aspace_destroy(as);
     me->exit_status = status;
     me->state = PROC_ZOMBIE;
@@ -244,6 +324,10 @@ int process_wait(int *status) {
 
 static void end(struct process *p) {
     p->killed = true;
+    if (p->state == PROC_RUNNING) {
+        cpus[p->cpu].reschedule = true;
+        if (p->cpu != current()->cpu) platform_kick(p->cpu);
+    }
     if (p->state == PROC_SLEEPING) make_ready(p, true);
 }
 
@@ -267,7 +351,7 @@ void process_interrupt(void) {
     for (struct process *p = processes; p; p = p->all_next)
         if (p->group == foreground_group && p->state != PROC_ZOMBIE) {
             end(p);
-            reschedule = true;
+            this_cpu()->reschedule = true;
         }
 }
 
@@ -360,7 +444,7 @@ int process_exec(struct trap_frame *frame, const char *path, const char *argumen
     }
     struct aspace *old = me->space;
     me->space = as;
-    mmu_switch(as);
+    aspace_use(as);
     if (old) aspace_destroy(old);
     counters.execs++;
     const char *name = path;

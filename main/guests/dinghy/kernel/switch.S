@@ -1,6 +1,6 @@
 // Context switch between kernel stacks, and the first entry to user mode. The same on all machines.
     .text
-    .globl context_switch, enter_user
+    .globl context_switch, enter_user, fork_return
 #ifdef __x86_64__
 context_switch:
     push %rbx
@@ -21,6 +21,8 @@ context_switch:
 enter_user:
     mov %rdi, %rsp
     call start_init
+fork_return:
+    call kernel_unlock
     jmp return_from_trap
 #else
 context_switch:
@@ -43,6 +45,8 @@ enter_user:
     push %eax
     call start_init
     add $4, %esp
+fork_return:
+    call kernel_unlock
     jmp return_from_trap
 #endif
     .section .note.GNU-stack, "", @progbits

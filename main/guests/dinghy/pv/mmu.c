@@ -6,7 +6,6 @@ uptr *p2m;
 const uptr *m2p = (const uptr *)M2P_DEFAULT;
 static pte_t *linear_l1[LINEAR_MAX >> 21]; // the lowest tables of the linear map
 static pte_t *fixmap_l1;
-static struct aspace *in_use = &kernel_space;
 
 #define QUEUE 128
 static struct xen_mmu_update queue[QUEUE];
@@ -75,6 +74,11 @@ static void linear_map(uptr pfn, bool writable) {
     enqueue(entry, mmu_entry(pfn, PTE_P | PTE_A | PTE_D | (writable ? PTE_W : 0)));
 }
 
+bool mmu_stale(uptr address) {
+    uptr pfn = PFN_OF(address);
+    return address >= KERNEL_BASE && pfn < end_pfn && linear_l1[pfn >> 9] && (~linear_l1[pfn >> 9][pfn & 511] & (PTE_P | PTE_W)) == 0;
+}
+
 void mmu_protect_table(void *table) {
     linear_map(PFN_OF(table), false);
     pages[PFN_OF(table)].flags |= PG_TABLE;
@@ -106,7 +110,6 @@ void mmu_retire(struct aspace *as) {
 
 void mmu_switch(struct aspace *as) {
     mmu_flush();
-    in_use = as;
     bool kernel = as == &kernel_space;
     struct xen_mmuext load[2] = {
         {MMUEXT_NEW_BASEPTR, p2m[PFN_OF(as->root)], 0},

@@ -67,3 +67,13 @@ void platform_power(int how) {
 int xenstore(int operation, const char *path, char *value, uptr size) {
     return xen_store(operation, path, value, size);
 }
+
+void platform_kick(u32 cpu) {
+    xen_kick(cpu);
+}
+
+void platform_relax(void) {
+    static u32 turns; // shared on purpose: it only spaces the calls
+    if (++turns % 256 == 0) hypercall2(XEN_sched_op, SCHEDOP_yield, 0);
+    else __asm__ volatile("pause");
+}

@@ -15,8 +15,9 @@ void user_frame_init(struct trap_frame *frame) {
 #endif
 }
 
+extern char trap_stubs[], system_call_entry[], event_entry[], failsafe_entry[];
+
 void pv_traps_init(void) {
-    extern char trap_stubs[], system_call_entry[], event_entry[], failsafe_entry[];
     static struct xen_trap_info table[34];
     u32 n = 0;
     for (u32 vector = 0; vector < 20; vector++) {
@@ -37,10 +38,11 @@ void pv_traps_init(void) {
 }
 
 void trap(struct trap_frame *frame) {
+    kernel_lock();
     if (frame->vector == 0x80) {
         system_call(frame);
     } else if (frame->vector == 14) {
-        page_fault(frame, shared_info->vcpu[0].cr2);
+        page_fault(frame, this_vcpu()->cr2);
     } else if (frame->vector == 0x100) {
         counters.interrupts++;
         events_dispatch();
@@ -48,11 +50,14 @@ void trap(struct trap_frame *frame) {
         user_exception(frame, NULL);
     }
     if (FROM_USER(frame)) return_to_user(frame);
+    kernel_unlock();
 }
 
 void cpu_idle(void) {
     // Blocking unmasks events at the same instant; the callback has run when it returns.
+    kernel_unlock();
     hypercall2(XEN_sched_op, SCHEDOP_block, 0);
-    shared_info->vcpu[0].upcall_mask = 1;
+    this_vcpu()->upcall_mask = 1;
     barrier();
+    kernel_lock();
 }

@@ -9,10 +9,10 @@ u64 clock_scale(u64 value, u32 mul, s8 shift) {
 }
 
 // Xen's system time starts anew on another host: the difference is kept, so that the guest's clock never jumps back.
-static u64 offset, stopped_at, last_deadline;
+static u64 offset, stopped_at, last_deadline[MAX_CPUS];
 
 static u64 system_time(void) {
-    const volatile struct xen_time_info *time = &shared_info->vcpu[0].time;
+    const volatile struct xen_time_info *time = &this_vcpu()->time;
     for (;;) {
         u32 version = time->version;
         barrier();
@@ -39,23 +39,28 @@ u64 xen_wall_ns(void) {
 
 static void timer_event(u32 port) {
     (void)port;
-    last_deadline = 0;
+    last_deadline[current()->cpu] = 0;
     timer_tick();
 }
 
 void xen_timer_arm(u64 deadline) {
-    last_deadline = deadline;
+    last_deadline[current()->cpu] = deadline;
     if (!deadline) {
-        hypercall3(XEN_vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0);
+        hypercall3(XEN_vcpu_op, VCPUOP_stop_singleshot_timer, current()->cpu, 0);
         return;
     }
     struct xen_singleshot timer = {deadline - offset, 0}; // a deadline that has passed fires at once; offset counts modulo 2^64
-    hypercall3(XEN_vcpu_op, VCPUOP_set_singleshot_timer, 0, (uptr)&timer);
+    hypercall3(XEN_vcpu_op, VCPUOP_set_singleshot_timer, current()->cpu, (uptr)&timer);
+}
+
+void xen_timer_init(u32 vcpu) {
+    if (!event_bind_virq(VIRQ_TIMER, vcpu, timer_event)) panic("Xen refused the timer interrupt of CPU %u", vcpu);
+    hypercall3(XEN_vcpu_op, VCPUOP_stop_periodic_timer, vcpu, 0);
+    if (vcpu || cpu_count > 1) event_bind_ipi(vcpu);
 }
 
 void xen_time_init(void) {
-    if (!event_bind_virq(VIRQ_TIMER, timer_event)) panic("Xen refused the timer interrupt");
-    hypercall3(XEN_vcpu_op, VCPUOP_stop_periodic_timer, 0, 0);
+    for (u32 vcpu = 0; vcpu < cpu_count; vcpu++) xen_timer_init(vcpu);
     const struct xen_time_info *time = &shared_info->vcpu[0].time;
     // Hz = (10^9 << 32) / mul >> shift
     if (time->mul) {
@@ -70,5 +75,8 @@ void xen_clock_suspend(void) {
 
 void xen_clock_resume(void) {
     offset = stopped_at - system_time(); // modulo 2^64
-    if (last_deadline) xen_timer_arm(last_deadline);
+    if (last_deadline[current()->cpu]) xen_timer_arm(last_deadline[current()->cpu]);
+    // The others cannot be armed from here: interrupted, each finds its time come or arms anew.
+    for (u32 i = 0; i < cpu_count; i++)
+        if (i != current()->cpu) xen_kick(i);
 }

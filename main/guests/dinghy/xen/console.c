@@ -31,7 +31,7 @@ void xen_console_init(void) {
         ring_port = (u32)xen_hvm_parameter(HVM_PARAM_CONSOLE_EVTCHN);
     }
     if (!frame || !ring_port) {
-        event_bind_virq(VIRQ_CONSOLE, emergency_event); // refused to all but the initial domain
+        event_bind_virq(VIRQ_CONSOLE, 0, emergency_event); // refused to all but the initial domain
         return;
     }
     ring = xen_lent_page(frame);

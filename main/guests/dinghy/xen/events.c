@@ -14,12 +14,30 @@ void event_handle(u32 port, event_handler *handler) {
     }
 }
 
-u32 event_bind_virq(u32 virq, event_handler *handler) {
-    struct xen_bind_virq bind = {virq, 0, 0};
+u32 event_bind_virq(u32 virq, u32 vcpu, event_handler *handler) {
+    struct xen_bind_virq bind = {virq, vcpu, 0};
     long error = hypercall2(XEN_event_channel_op, EVTCHNOP_bind_virq, (uptr)&bind);
     if (error) return 0;
     event_handle(bind.port, handler);
     return bind.port;
+}
+
+static u32 ipi_ports[MAX_CPUS];
+
+static void ipi_event(u32 port) {
+    (void)port; // what is to be done, the way back to user mode and the idle loop see for themselves
+    if (this_cpu()->armed) timer_arm(this_cpu()->armed); // after a resume the old timer is gone
+}
+
+void event_bind_ipi(u32 vcpu) {
+    struct { u32 vcpu, port; } bind = {vcpu, 0};
+    if (hypercall2(XEN_event_channel_op, EVTCHNOP_bind_ipi, (uptr)&bind)) return;
+    ipi_ports[vcpu] = bind.port;
+    event_handle(bind.port, ipi_event);
+}
+
+void xen_kick(u32 vcpu) {
+    if (ipi_ports[vcpu]) event_send(ipi_ports[vcpu]);
 }
 
 void event_send(u32 port) {
@@ -27,7 +45,7 @@ void event_send(u32 port) {
 }
 
 void events_dispatch(void) {
-    struct xen_vcpu_info *vcpu = &shared_info->vcpu[0];
+    struct xen_vcpu_info *vcpu = this_vcpu();
     while (__atomic_exchange_n(&vcpu->upcall_pending, 0, __ATOMIC_SEQ_CST)) {
         uptr words = __atomic_exchange_n(&vcpu->pending_select, 0, __ATOMIC_SEQ_CST);
         while (words) {
