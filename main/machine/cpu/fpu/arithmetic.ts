@@ -3,7 +3,7 @@
 import { add, compare, divide, multiply, squareRoot } from '../softfloat/arithmetic.ts';
 import { DEFAULT_NAN, EXTENDED80, Kind, bitLength, finite, fromInteger, infinity, isSignaling, negate, zero, type Value } from '../softfloat/format.ts';
 import { Exception, round, roundToInteger, type Environment } from '../softfloat/round.ts';
-import { Condition } from './registers.ts';
+import { Condition, Flag } from './registers.ts';
 import type { X87Stack } from './stack.ts';
 
 const NONE = zero(0);
@@ -42,14 +42,13 @@ export function arithmetic(stack: X87Stack, which: number, destination: number, 
 }
 
 /**
- * Result of a comparison: -1, 0, 1, 2 = unordered; null if an unmasked exception forbids one. An unmasked invalid operation still
- * reports unordered (as hardware does), through `onUnordered`, but does not pop.
+ * Result of a comparison: -1, 0, 1, 2 = unordered. Hardware reports it even if an exception is unmasked; only the pops are left out
+ * then (`stopped`). C1 is the caller's business: FCOMI leaves it alone unless there was a stack fault.
  */
-function order(stack: X87Stack, a: Value | null, b: Value | null, quietAllowed: boolean, onUnordered: () => void): number | null {
+function order(stack: X87Stack, a: Value | null, b: Value | null, quietAllowed: boolean): { result: number; flags: number; stopped: boolean } {
   if (!a || !b) {
-    const masked = stack.underflow();
-    if (!masked) onUnordered();
-    return masked ? 2 : null;
+    const masked = (stack.fpu.control & Exception.Invalid) !== 0;
+    return { result: 2, flags: Flag.Invalid | Flag.StackFault, stopped: !masked };
   }
   const env = stack.environment();
   let result: number;
@@ -61,28 +60,25 @@ function order(stack: X87Stack, a: Value | null, b: Value | null, quietAllowed: 
     if (a.denormal || b.denormal) env.flags |= Exception.Denormal;
     result = compare(a, b);
   }
-  stack.flag(env.flags);
-  if (!stack.stops(env)) return result;
-  if ((env.flags & Exception.Invalid) !== 0) onUnordered();
-  return null;
+  return { result, flags: env.flags, stopped: stack.stops(env) };
 }
 
 /** FCOM, FUCOM, FTST: into the condition bits. */
 export function compareToConditions(stack: X87Stack, b: Value | null, quietAllowed: boolean, pops: number): void {
   const { C0, C2, C3 } = Condition;
-  const r = order(stack, stack.read(0), b, quietAllowed, () => stack.setConditions(C0 | C2 | C3));
-  if (r === null) return;
-  stack.setConditions(r === 2 ? C0 | C2 | C3 : r < 0 ? C0 : r === 0 ? C3 : 0);
-  stack.pop(pops);
+  const { result, flags, stopped } = order(stack, stack.read(0), b, quietAllowed);
+  stack.flag(flags);
+  stack.setConditions(result === 2 ? C0 | C2 | C3 : result < 0 ? C0 : result === 0 ? C3 : 0);
+  if (!stopped) stack.pop(pops);
 }
 
-/** FCOMI, FUCOMI: the EFLAGS image (CF PF ZF; the other arithmetic flags clear), or null if it must not change. */
-export function compareToFlags(stack: X87Stack, b: Value | null, quietAllowed: boolean, pops: number): number | null {
-  let unordered = false;
-  const r = order(stack, stack.read(0), b, quietAllowed, () => (unordered = true));
-  if (r === null) return unordered ? 0x45 : null;
-  stack.pop(pops);
-  return r === 2 ? 0x45 : r < 0 ? 1 : r === 0 ? 0x40 : 0;
+/** FCOMI, FUCOMI: the EFLAGS image (CF PF ZF; the other arithmetic flags clear). */
+export function compareToFlags(stack: X87Stack, b: Value | null, quietAllowed: boolean, pops: number): number {
+  const { result, flags, stopped } = order(stack, stack.read(0), b, quietAllowed);
+  if ((flags & Flag.StackFault) !== 0) stack.flag(flags);
+  else stack.fpu.flags |= flags;
+  if (!stopped) stack.pop(pops);
+  return result === 2 ? 0x45 : result < 0 ? 1 : result === 0 ? 0x40 : 0;
 }
 
 /** FXAM: class of ST(0) in C3 C2 C0, its sign in C1, even of an empty register. */
@@ -156,7 +152,19 @@ export function fscale(stack: X87Stack): void {
       return a.kind === Kind.Infinity ? null : zero(a.sign);
     }
     if (a.kind !== Kind.Finite) return a;
-    return round(env, EXTENDED80, a.sign, a.sig, a.exp + scaleOf(b));
+    const exp = a.exp + scaleOf(b);
+    // so far out that even the adjusted exponent of an unmasked exception does not fit
+    const leading = exp + bitLength(a.sig) - 1;
+    if (leading - 24576 > 16383 && (env.masks & Exception.Overflow) === 0) {
+      env.flags |= Exception.Overflow | Exception.Precision;
+      env.roundedUp = true;
+      return infinity(a.sign);
+    }
+    if (leading + 24576 < -16382 && (env.masks & Exception.Underflow) === 0) {
+      env.flags |= Exception.Underflow | Exception.Precision;
+      return zero(a.sign);
+    }
+    return round(env, EXTENDED80, a.sign, a.sig, exp);
   });
   stack.conclude(env);
   if (result) stack.write(0, result);
@@ -179,7 +187,7 @@ export function fxtract(stack: X87Stack): void {
     return;
   }
   if (!stack.fpu.isEmpty(7)) {
-    if (!stack.canPush()) stack.write(1, DEFAULT_NAN);
+    stack.overflowReplacing();
     return;
   }
   const env = stack.environment();
@@ -243,10 +251,12 @@ export function remainder(stack: X87Stack, nearest: boolean): void {
     return dividend === 0n ? zero(a.sign) : round(env, EXTENDED80, sign, dividend, exp);
   });
   stack.conclude(env);
+  const { C0, C1, C2, C3 } = Condition;
+  stack.fpu.flags &= ~C2;
   if (!result) return;
   stack.write(0, result);
-  const { C0, C1, C2, C3 } = Condition;
-  stack.fpu.flags &= ~(C0 | C1 | C2 | C3);
+  if (result.kind === Kind.NaN) return;
+  stack.fpu.flags &= ~(C0 | C1 | C3);
   if (partial) stack.fpu.flags |= C2;
   else stack.fpu.flags |= (quotient & 4n ? C0 : 0) | (quotient & 2n ? C3 : 0) | (quotient & 1n ? C1 : 0);
 }

@@ -76,6 +76,11 @@ export class X87Stack {
     }
     return false;
   }
+  /** Stack overflow of an instruction that replaces ST(0) and pushes: both become NaNs if the exception is masked. */
+  overflowReplacing(): void {
+    this.canPush();
+    if ((this.fpu.control & Exception.Invalid) !== 0) this.write(1, DEFAULT_NAN);
+  }
   push(v: Value): void {
     this.fpu.top--;
     this.write(0, v);

@@ -65,7 +65,7 @@ function circular(stack: X87Stack, first: (env: Environment, a: Value) => Value,
     return;
   }
   if (second && !stack.fpu.isEmpty(7)) {
-    if (!stack.canPush()) stack.write(1, DEFAULT_NAN);
+    stack.overflowReplacing();
     return;
   }
   if (a.kind === Kind.Finite && magnitude(a) >= 63) {

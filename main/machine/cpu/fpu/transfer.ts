@@ -14,7 +14,6 @@ import {
 } from '../softfloat/format.ts';
 import { Exception, Rounding, round, roundToInteger } from '../softfloat/round.ts';
 import { constant, type ConstantName } from '../softfloat/constants.ts';
-import { Condition } from './registers.ts';
 import type { X87Stack } from './stack.ts';
 
 /** FLD m32, m64: signaling NaNs and denormals are noticed. */
@@ -172,10 +171,10 @@ export function decimal(bytes: readonly number[]): { magnitude: bigint; sign: 0 
   return { magnitude, sign: bytes[9]! & 0x80 ? 1 : 0 };
 }
 
-/** FST ST(i), FSTP ST(i). */
-export function storeRegister(stack: X87Stack, i: number, pop: boolean): void {
+/** FST ST(i), FSTP ST(i). The undocumented FSTP of opcode D9 does not look whether ST(0) is empty (`checked` false). */
+export function storeRegister(stack: X87Stack, i: number, pop: boolean, checked = true): void {
   const { fpu } = stack;
-  if (fpu.isEmpty(0)) {
+  if (checked && fpu.isEmpty(0)) {
     if (!stack.underflow()) return;
     stack.write(i, DEFAULT_NAN);
   } else {
@@ -208,7 +207,6 @@ export function moveIf(stack: X87Stack, condition: boolean, i: number): void {
     if (stack.underflow()) stack.write(0, DEFAULT_NAN);
     return;
   }
-  fpu.flags &= ~Condition.C1;
   const n = fpu.physical(i);
   if (condition) stack.writeRaw(0, fpu.significand(n), fpu.signExponent(n));
 }

@@ -120,8 +120,10 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
     const flags = ctx.readEflags();
     return [(flags & 1) !== 0, (flags & 0x40) !== 0, (flags & 0x41) !== 0, (flags & 4) !== 0][n]!;
   };
-  const toFlags = (image: number | null): void => {
-    if (image !== null) ctx.writeEflags(image, ARITHMETIC_FLAGS);
+  const toFlags = (image: number): void => ctx.writeEflags(image, ARITHMETIC_FLAGS);
+  const free = (i: number): void => {
+    fpu.inUse &= ~(1 << fpu.physical(i));
+    fpu.flags &= ~Condition.C1;
   };
   const step = (by: number): void => {
     fpu.top += by;
@@ -169,7 +171,7 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
       case 1:
         if (reg === 0) return loadRegister(stack, i);
         if (reg === 1) return exchange(stack, i);
-        if (reg === 3) return storeRegister(stack, i, true);
+        if (reg === 3) return storeRegister(stack, i, true, false);
         if (modrm >= 0xe8 && modrm <= 0xee) return loadConstant(stack, modrm - 0xe8);
         return SINGLE[modrm]!();
       case 2:
@@ -180,18 +182,14 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
         if (reg === 6) return toFlags(compareToFlags(stack, stack.read(i), false, 0));
         return moveIf(stack, !conditionHolds(reg), i);
       case 5:
-        if (reg === 0) {
-          fpu.inUse &= ~(1 << fpu.physical(i));
-          return;
-        }
+        if (reg === 0) return free(i);
         if (reg === 1) return exchange(stack, i);
         if (reg === 4 || reg === 5) return compareToConditions(stack, stack.read(i), true, reg - 4);
         return storeRegister(stack, i, reg === 3);
       default:
         if (reg === 0) {
-          fpu.inUse &= ~(1 << fpu.physical(i));
-          fpu.top++;
-          return;
+          free(i);
+          return stack.pop();
         }
         if (reg === 1) return exchange(stack, i);
         if (reg === 5) return toFlags(compareToFlags(stack, stack.read(i), true, 1));
