@@ -8,6 +8,7 @@ import {
   IconTerminal2,
   IconTrash,
 } from '@tabler/icons-vue';
+import { nextTick, watch } from 'vue';
 import { announcer } from '../composables/announcer.ts';
 import { messages } from '../messages/index.ts';
 import { useLab } from '../stores/lab.ts';
@@ -33,12 +34,30 @@ export async function destroyDomain(uuid: string, undoKey: string): Promise<void
   if (!domain) return;
   if (!(await lab.destroy(uuid))) return;
   announcer.say(messages.domain.destroyedSpoken(domain.name));
+  void keepFocusInCanvas(uuid);
   useNotices().post({
     tone: 'plain',
     title: messages.domain.destroyed(domain.name),
     detail: messages.domain.returned(domain.memoryMiB, domain.host),
     action: { label: messages.actions.undo, shortcut: undoKey, run: () => void undo() },
   });
+}
+
+/** Focus that was on a tile does not fall out of the window with it: it goes to the tile that is selected next. */
+async function keepFocusInCanvas(gone: string): Promise<void> {
+  const had = document.activeElement;
+  if (!(had instanceof HTMLElement) || had.dataset.uuid !== gone) return;
+  const stop = watch(
+    () => useLab().domain(gone),
+    async (still) => {
+      if (still) return;
+      stop();
+      await nextTick();
+      if (document.activeElement !== document.body) return;
+      const next = document.querySelector<HTMLElement>('[data-tile][tabindex="0"]');
+      (next ?? document.querySelector<HTMLElement>('[data-region="canvas"]'))?.focus();
+    },
+  );
 }
 
 /** Boots a domain again from its kernel. */

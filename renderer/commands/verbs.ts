@@ -1,5 +1,13 @@
 // Every verb of the window in one place: what the command table, the palette, menus and buttons run.
-import { IconDeviceFloppy, IconFileImport, IconFolderOpen, IconKeyboard, IconMoon, IconPlus } from '@tabler/icons-vue';
+import {
+  IconDeviceFloppy,
+  IconFileImport,
+  IconFolderOpen,
+  IconKeyboard,
+  IconMoon,
+  IconPencil,
+  IconPlus,
+} from '@tabler/icons-vue';
 import type { BulkheadBridge } from '../../shared/bridge.ts';
 import { cycleRegion } from '../composables/regions.ts';
 import type { MenuEntry } from '../composables/menu.ts';
@@ -60,12 +68,27 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       run,
     });
     return [
-      verb('import.open', `${messages.shelf.importTitle}…`, IconFileImport, () => void openImport(), key('import.open')),
+      verb(
+        'import.open',
+        `${messages.shelf.importTitle}…`,
+        IconFileImport,
+        () => void openImport(),
+        key('import.open'),
+      ),
+      verb('lab.rename', messages.verbs.renameLab, IconPencil, () =>
+        view.openSheet({ kind: 'rename', uuid: undefined }),
+      ),
       verb('lab.new', messages.verbs.newLab, IconPlus, () => void newLab()),
       verb('lab.open', messages.verbs.openLab, IconFolderOpen, () => void openLab()),
       verb('lab.export', messages.verbs.exportLab, IconDeviceFloppy, () => void exportLab()),
       verb('view.theme', messages.verbs.theme, IconMoon, () => void switchTheme(bridge)),
-      verb('help.shortcuts', messages.shortcuts.title, IconKeyboard, () => view.openSheet({ kind: 'shortcuts' }), key('help.shortcuts')),
+      verb(
+        'help.shortcuts',
+        messages.shortcuts.title,
+        IconKeyboard,
+        () => view.openSheet({ kind: 'shortcuts' }),
+        key('help.shortcuts'),
+      ),
       {
         ...verb('edit.undo', messages.actions.undo, undefined, () => void undo(), key('edit.undo')),
         title: lab.undoable ?? messages.actions.undo,
@@ -180,7 +203,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       const verbs = [...appVerbs(), ...topologyVerbs(context)];
       const pick = (...ids: string[]): MenuEntry[] => verbs.filter((verb) => ids.includes(verb.id)).map(toMenuAction);
       return [
-        ...pick('lab.new', 'lab.open', 'lab.export'),
+        ...pick('lab.rename', 'lab.new', 'lab.open', 'lab.export'),
         separator,
         ...pick('import.open'),
         separator,

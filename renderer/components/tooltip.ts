@@ -33,7 +33,10 @@ function show(control: HTMLElement): void {
   const at = control.getBoundingClientRect();
   const size = tip.getBoundingClientRect();
   const below = at.bottom + GAP_PX + size.height <= window.innerHeight;
-  const left = Math.max(GAP_PX, Math.min(window.innerWidth - size.width - GAP_PX, at.left + (at.width - size.width) / 2));
+  const left = Math.max(
+    GAP_PX,
+    Math.min(window.innerWidth - size.width - GAP_PX, at.left + (at.width - size.width) / 2),
+  );
   tip.style.left = `${left}px`;
   tip.style.top = `${below ? at.bottom + GAP_PX : at.top - GAP_PX - size.height}px`;
   owner = control;

@@ -16,7 +16,8 @@ export interface MenuAction {
   readonly run: () => void;
 }
 
-export type MenuEntry = MenuAction | { readonly kind: 'separator' } | { readonly kind: 'heading'; readonly label: string };
+export type MenuEntry =
+  MenuAction | { readonly kind: 'separator' } | { readonly kind: 'heading'; readonly label: string };
 
 export interface OpenMenu {
   readonly label: string;

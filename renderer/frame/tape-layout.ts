@@ -25,6 +25,8 @@ export interface TapeTick {
 const MARK_PX = 24;
 const TICK_PX = 90;
 const LABEL_GAP_PX = 10;
+/** A tick's label is not drawn where the tape's end would cut it. */
+const TICK_LABEL_PX = 40;
 const SECOND = 1e9;
 const STEPS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
 
@@ -37,13 +39,16 @@ export function tapeSpan(now: number): number {
 
 export function layoutTicks(span: number, width: number): TapeTick[] {
   const perPx = span / Math.max(1, width);
-  const step = (STEPS_S.find((s) => (s * SECOND) / perPx >= TICK_PX) ?? Math.ceil((TICK_PX * perPx) / SECOND / 3600) * 3600) * SECOND;
+  const step =
+    (STEPS_S.find((s) => (s * SECOND) / perPx >= TICK_PX) ?? Math.ceil((TICK_PX * perPx) / SECOND / 3600) * 3600) *
+    SECOND;
   const minor = step / 5;
   const decimals = step >= SECOND ? 0 : Math.ceil(-Math.log10(step / SECOND));
   const ticks: TapeTick[] = [];
   for (let i = 0; i * minor <= span; i++) {
-    const major = i % 5 === 0 && i > 0;
-    ticks.push({ x: (i * minor) / perPx, label: major ? formatTick(i * minor, decimals) : undefined });
+    const x = (i * minor) / perPx;
+    const major = i % 5 === 0 && i > 0 && x + TICK_LABEL_PX <= width;
+    ticks.push({ x, label: major ? formatTick(i * minor, decimals) : undefined });
   }
   return ticks;
 }

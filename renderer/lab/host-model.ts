@@ -1,5 +1,5 @@
 // What a host's panel shows: a projection of what the engine says, in words.
-import type { DomainStatus, HostStatus } from '../../shared/model.ts';
+import type { DomainStatus, HostStatus, MemorySpan } from '../../shared/model.ts';
 import { formatMiB } from '../format/memory.ts';
 import { messages } from '../messages/index.ts';
 import type { MemorySegment } from './MemoryMap.vue';
@@ -33,11 +33,33 @@ export function hostModel(host: HostStatus, domains: ReadonlyMap<string, DomainS
       index,
       running: pcpu.running === null ? undefined : domains.get(pcpu.running)?.name,
     })),
-    segments: host.memory.map((span) => segment(span, domains)),
+    segments: visibleSpans(host.memory).map((span) => segment(span, domains)),
     freeMiB: host.freeMiB,
-    closed: lost ?? (host.state === 'starting' ? messages.lab.starting : host.native ? messages.lab.nativeTaken : undefined),
+    closed:
+      lost ?? (host.state === 'starting' ? messages.lab.starting : host.native ? messages.lab.nativeTaken : undefined),
     lost,
   };
+}
+
+/** Stretches shorter than this share of the host are less than a pixel wide. */
+const VISIBLE_SHARE = 1 / 500;
+
+/**
+ * Machine memory as it can be drawn: neighbours of one owner as one, and a stretch too short to see as part of the one before
+ * it, unless it is all that its owner has.
+ */
+export function visibleSpans(spans: readonly MemorySpan[]): MemorySpan[] {
+  const total = spans.reduce((sum, span) => sum + span.frames, 0);
+  const largest = new Map<string | null, number>();
+  for (const { owner, frames } of spans) largest.set(owner, Math.max(frames, largest.get(owner) ?? 0));
+  const kept: MemorySpan[] = [];
+  for (const span of spans) {
+    const last = kept.at(-1);
+    const tiny = span.frames < total * VISIBLE_SHARE && largest.get(span.owner)! > span.frames;
+    if (last && (tiny || last.owner === span.owner)) last.frames += span.frames;
+    else kept.push({ ...span });
+  }
+  return kept;
 }
 
 function segment(span: HostStatus['memory'][number], domains: ReadonlyMap<string, DomainStatus>): MemorySegment {

@@ -48,9 +48,7 @@ export function tileModel(domain: DomainStatus, tasks: readonly Task[], now: num
   const cpu = Math.min(1, domain.cpuPercent / 100 / domain.vcpus);
   const word = messages.domain.states[domain.state];
   const ended = look === 'crashed' || look === 'shutdown';
-  const state = ended
-    ? (domain.reason ?? word)
-    : `${word} · ${messages.domain.vcpus(domain.vcpus)} · ${memory}`;
+  const state = ended ? (domain.reason ?? word) : `${word} · ${messages.domain.vcpus(domain.vcpus)} · ${memory}`;
   const task = tasks.find((entry) => entry.uuid === domain.uuid && entry.state === 'running');
   const told = task && `${task.title}, ${task.phase}`;
   return {

@@ -217,7 +217,7 @@ export const en = {
     io: 'I/O',
     total: 'Total',
     none: 'none',
-    units: { cpuSeconds: 'cpu-s', mibHours: 'MiB-h', count: '', bytes: '' },
+    units: { cpuSeconds: 'cpu-s', mibHours: 'MiB-h', count: '', bytes: 'bytes' },
     note: 'Times are lab time, as the hypervisor accounted them. Event counts are exact.',
     waiting: 'Nothing was reported of this domain yet.',
   },
@@ -233,6 +233,16 @@ export const en = {
     first: 'First frame',
     last: 'Last frame',
     none: 'This domain holds no machine memory.',
+    /** Names of the page types that the hypervisor reports; others are shown as reported. */
+    uses: {
+      writable: 'Writable',
+      L1: 'Page tables, level 1',
+      L2: 'Page tables, level 2',
+      L3: 'Page tables, level 3',
+      L4: 'Page tables, level 4',
+      segdesc: 'Descriptor tables',
+      none: 'No type yet',
+    } as Readonly<Record<string, string>>,
   },
 
   shortcuts: {
@@ -285,6 +295,7 @@ export const en = {
     hostOccupied: (n: number) => `it holds ${count(n, 'domain', 'domains')}`,
     lastHost: 'a lab has at least one host',
     noLink: 'a link needs two hosts',
+    renameLab: 'Rename lab…',
     newLab: 'New lab…',
     newLabName: 'untitled.bulkhead',
     openLab: 'Open lab…',
@@ -315,7 +326,7 @@ export const en = {
     lossHint: 'Share of packets, 0 to 1.',
   },
 
-  renameSheet: { title: 'Rename domain', name: 'Name', rename: 'Rename' },
+  renameSheet: { title: 'Rename domain', lab: 'Rename lab', name: 'Name', rename: 'Rename' },
 
   importing: {
     title: (file: string) => `Import ${file}`,

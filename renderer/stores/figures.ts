@@ -4,13 +4,13 @@ import { ref, shallowRef } from 'vue';
 import type { FiguresSample } from '../../shared/lab-service.ts';
 import { nextFrame } from '../composables/frame.ts';
 import { withSample } from './samples.ts';
-import type { Sample } from './samples.ts';
+import type { DetailedSample } from './samples.ts';
 import { useLab } from './lab.ts';
 import { useSession } from './session.ts';
 
 const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
 
-export function toSample({ at, figures }: FiguresSample, memoryMiB: number): Sample {
+export function toSample({ at, figures }: FiguresSample, memoryMiB: number): DetailedSample {
   return {
     at,
     cpuNs: figures.cpuNs,
@@ -26,7 +26,7 @@ export const useFigures = defineStore('figures', () => {
   const lab = useLab();
   const uuid = ref<string>();
   const latest = shallowRef<FiguresSample>();
-  const samples = shallowRef<readonly Sample[]>([]);
+  const samples = shallowRef<readonly DetailedSample[]>([]);
   let stop: (() => void) | undefined;
 
   function take(sample: FiguresSample): void {

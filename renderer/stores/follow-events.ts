@@ -7,7 +7,12 @@ import { useLab } from './lab.ts';
 import { usePreferences } from './preferences.ts';
 import { useSelection } from './selection.ts';
 
-const SPOKEN: ReadonlySet<LabEvent['kind']> = new Set(['domain-shutdown', 'host-added', 'host-removed', 'domain-restored']);
+const SPOKEN: ReadonlySet<LabEvent['kind']> = new Set([
+  'domain-shutdown',
+  'host-added',
+  'host-removed',
+  'domain-restored',
+]);
 const ALARMING: ReadonlySet<LabEvent['kind']> = new Set(['domain-crashed', 'host-lost']);
 
 /** Call once the stores exist. @returns how to stop */

@@ -5,23 +5,28 @@
 export interface Sample {
   readonly at: number;
   readonly cpuNs: number;
-  readonly instructions: number;
-  readonly hypercalls: number;
-  readonly exits: number;
   readonly memoryMiB: number;
 }
 
-export type Counter = 'cpuNs' | 'instructions' | 'hypercalls' | 'exits';
+/** What is reported only of the domain that is looked at. */
+export interface DetailedSample extends Sample {
+  readonly instructions: number;
+  readonly hypercalls: number;
+  readonly exits: number;
+}
+
+/** A counter of that kind of report. */
+export type Counter<S> = Exclude<keyof S, 'at' | 'memoryMiB'> & string;
 
 /** How much lab time the lines show. */
 export const SPAN_NS = 60e9;
 const SECOND_NS = 1e9;
-const LIMIT = 480;
+const LIMIT = 240;
 /** Reports closer than this are merged, so that a minute fits whatever the rate of reports is. */
 const SPACING_NS = SPAN_NS / LIMIT;
 
 /** Adds a report. The list is a new one, so that whoever draws it notices. A clock that went back starts a new list. */
-export function withSample(list: readonly Sample[], sample: Sample): readonly Sample[] {
+export function withSample<S extends Sample>(list: readonly S[], sample: S): readonly S[] {
   const last = list.at(-1);
   if (!last) return [sample];
   if (sample.at < last.at || sample.cpuNs < last.cpuNs) return [sample];
@@ -34,7 +39,7 @@ export function withSample(list: readonly Sample[], sample: Sample): readonly Sa
 }
 
 /** Events per second of lab time over the last second (or over what there is of it); 0 when no lab time passed. */
-export function rateNow(list: readonly Sample[], counter: Counter): number {
+export function rateNow<S extends Sample>(list: readonly S[], counter: Counter<S>): number {
   const last = list.at(-1);
   if (!last) return 0;
   const from = list.findLast((entry) => entry.at <= last.at - SECOND_NS) ?? list[0];
@@ -42,13 +47,14 @@ export function rateNow(list: readonly Sample[], counter: Counter): number {
 }
 
 /** The rate between each report and the one before. */
-export function rates(list: readonly Sample[], counter: Counter): { at: number; value: number }[] {
+export function rates<S extends Sample>(list: readonly S[], counter: Counter<S>): { at: number; value: number }[] {
   const points: { at: number; value: number }[] = [];
   for (let i = 1; i < list.length; i++) points.push({ at: list[i].at, value: rate(list[i - 1], list[i], counter) });
   return points;
 }
 
-function rate(from: Sample, to: Sample, counter: Counter): number {
+function rate<S extends Sample>(from: S, to: S, counter: Counter<S>): number {
   const elapsed = to.at - from.at;
-  return elapsed > 0 ? ((to[counter] - from[counter]) * SECOND_NS) / elapsed : 0;
+  const grown = (to[counter] as number) - (from[counter] as number);
+  return elapsed > 0 ? (grown * SECOND_NS) / elapsed : 0;
 }

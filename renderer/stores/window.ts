@@ -7,7 +7,8 @@ export type Sheet =
   /** Adds a host, or edits the one named. */
   | { readonly kind: 'host'; readonly host: string | undefined }
   | { readonly kind: 'link' }
-  | { readonly kind: 'rename'; readonly uuid: string };
+  /** Renames a domain, or the lab when none is named. */
+  | { readonly kind: 'rename'; readonly uuid: string | undefined };
 
 export const useWindow = defineStore('window', () => {
   const palette = ref<{ readonly query: string }>();

@@ -28,7 +28,9 @@ test('with the mouse: drag the demo guest to a host, read, type, destroy, undo',
   await expect(tile(page, 'dinghy')).toHaveCount(1);
 });
 
-test('with the keyboard: Enter boots it, keys reach it, Ctrl+F6 leaves, Delete destroys, Ctrl+Z undoes', async ({ page }) => {
+test('with the keyboard: Enter boots it, keys reach it, Ctrl+F6 leaves, Delete destroys, Ctrl+Z undoes', async ({
+  page,
+}) => {
   await ready(page);
   await expect(page.getByTestId('boot-first')).toBeFocused();
   await page.keyboard.press('Enter');

@@ -1,10 +1,10 @@
 // Rates are differences of what the engine reported, and a minute of reports stays a minute.
 import { describe, expect, it } from 'vitest';
 import { rateNow, rates, SPAN_NS, withSample } from '../../../renderer/stores/samples.ts';
-import type { Sample } from '../../../renderer/stores/samples.ts';
+import type { DetailedSample } from '../../../renderer/stores/samples.ts';
 
 const S = 1e9;
-const at = (ns: number, counters: Partial<Sample> = {}): Sample => ({
+const at = (ns: number, counters: Partial<DetailedSample> = {}): DetailedSample => ({
   at: ns,
   cpuNs: 0,
   instructions: 0,
@@ -13,7 +13,8 @@ const at = (ns: number, counters: Partial<Sample> = {}): Sample => ({
   memoryMiB: 32,
   ...counters,
 });
-const feed = (samples: Sample[]): readonly Sample[] => samples.reduce(withSample, [] as readonly Sample[]);
+const feed = (samples: DetailedSample[]): readonly DetailedSample[] =>
+  samples.reduce<readonly DetailedSample[]>((list, sample) => withSample(list, sample), []);
 
 describe('samples', () => {
   it('reads a rate over the last second of lab time only', () => {

@@ -18,7 +18,9 @@ describe('tape', () => {
   });
 
   it('keeps marks 24 px apart and drops no event', () => {
-    const events = Array.from({ length: 300 }, (_, i) => event(i, ((i * 7919) % 300) * 0.2 * S)).sort((a, b) => a.at - b.at);
+    const events = Array.from({ length: 300 }, (_, i) => event(i, ((i * 7919) % 300) * 0.2 * S)).sort(
+      (a, b) => a.at - b.at,
+    );
     const marks = layoutMarks(events, 60 * S, 1000, measure, join);
     expect(marks.flatMap((mark) => mark.events)).toEqual(events);
     for (let i = 1; i < marks.length; i++) expect(marks[i].x - marks[i - 1].x).toBeGreaterThanOrEqual(24);

@@ -102,15 +102,34 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
   if (!first) {
     record('lab-created', 'Lab created', undefined, 0);
     for (let i = 0; i < count; i++)
-      add(i % 2 ? 'birch' : 'alder', i < NAMES.length ? NAMES[i] : `guest-${i}`, i < 7 ? MEMORY[i] : 4, (['pvh', 'pv', 'pv', 'pvh', 'hvm'] as const)[i % 5]);
+      add(
+        i % 2 ? 'birch' : 'alder',
+        i < NAMES.length ? NAMES[i] : `guest-${i}`,
+        i < 7 ? MEMORY[i] : 4,
+        (['pvh', 'pv', 'pv', 'pvh', 'hvm'] as const)[i % 5],
+      );
     events.sort((a, b) => a.at - b.at).forEach((event, i) => (event.id = i + 1));
     if (count > 5) {
       status.domains[5].state = 'paused';
-      status.tasks = [{ id: 1, title: 'Booting', uuid: status.domains[6]?.uuid, phase: 'decompressing kernel', progress: 0.4, state: 'running', cancellable: true }];
+      status.tasks = [
+        {
+          id: 1,
+          title: 'Booting',
+          uuid: status.domains[6]?.uuid,
+          phase: 'decompressing kernel',
+          progress: 0.4,
+          state: 'running',
+          cancellable: true,
+        },
+      ];
     }
     if (state === 'crash') {
       const crashed = status.domains[2];
-      Object.assign(crashed, { state: 'crashed', reason: 'Its kernel read address 0x0000001c, which is not mapped.', cpuPercent: 0 });
+      Object.assign(crashed, {
+        state: 'crashed',
+        reason: 'Its kernel read address 0x0000001c, which is not mapped.',
+        cpuPercent: 0,
+      });
       status.clock.running = false;
       record('domain-crashed', `${crashed.name} crashed`, crashed.uuid);
     }
@@ -139,20 +158,26 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
     status.domains = status.domains.map((d, i) => {
       if (d.state !== 'running') return { ...d, cpuPercent: 0 };
       const base = [62, 38, 9, 4, 91, 0, 17][i % 7];
-      const cpuPercent = Math.max(0, Math.min(100, d.cpuPercent + (Math.random() - 0.5) * 18 + (base - d.cpuPercent) * 0.3));
+      const cpuPercent = Math.max(
+        0,
+        Math.min(100, d.cpuPercent + (Math.random() - 0.5) * 18 + (base - d.cpuPercent) * 0.3),
+      );
       return { ...d, cpuPercent, cpuNs: d.cpuNs + (step * cpuPercent) / 100 };
     });
     status.hosts = status.hosts.map((host) => {
       const here = status.domains.filter((d) => d.host === host.spec.name && d.state === 'running');
       const pcpus = host.pcpus.map((_, p) => {
-        const shares = here.filter((_d, k) => k % 4 === p || Math.random() < 0.2).map((d) => ({ uuid: d.uuid, share: Math.min(0.45, d.cpuPercent / 100) }));
+        const shares = here
+          .filter((_d, k) => k % 4 === p || Math.random() < 0.2)
+          .map((d) => ({ uuid: d.uuid, share: Math.min(0.45, d.cpuPercent / 100) }));
         return { running: shares.at(-1)?.uuid ?? null, shares };
       });
       return { ...host, pcpus };
     });
     listeners.status.forEach((send) => send({ ...status }));
   }, 100);
-  const push = (): void => listeners.status.forEach((send) => send({ ...status, hosts: status.hosts.map((h) => ({ ...h })) }));
+  const push = (): void =>
+    listeners.status.forEach((send) => send({ ...status, hosts: status.hosts.map((h) => ({ ...h })) }));
   const change = (uuid: string, patch: Partial<DomainStatus>): void => {
     status.domains = status.domains.map((d) => (d.uuid === uuid ? { ...d, ...patch } : d));
     push();
@@ -172,8 +197,18 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
           ],
           unavailable: null,
         },
-        { id: 'linux', title: 'Debian 12, Linux 6.6', offers: [{ label: 'PVH', mode: 'pvh', spec: { memoryMiB: 900 } }], unavailable: null },
-        { id: 'grub', title: 'GRUB 2.12', offers: [{ label: 'PVH', mode: 'pvh', spec: { memoryMiB: 64 } }], unavailable: 'not fetched: npm run guests' },
+        {
+          id: 'linux',
+          title: 'Debian 12, Linux 6.6',
+          offers: [{ label: 'PVH', mode: 'pvh', spec: { memoryMiB: 900 } }],
+          unavailable: null,
+        },
+        {
+          id: 'grub',
+          title: 'GRUB 2.12',
+          offers: [{ label: 'PVH', mode: 'pvh', spec: { memoryMiB: 64 } }],
+          unavailable: 'not fetched: npm run guests',
+        },
       ],
       events: () => events,
       run: () => {
@@ -195,7 +230,13 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
       renameLab: ({ name }) => void (status.name = name),
       addHost: ({ spec }) => {
         if (status.hosts.some((h) => h.spec.name === spec.name))
-          throw new BulkheadError({ code: 'name-taken', what: `There is a host ${spec.name} already.`, why: 'Names are unique in a lab.', action: 'Choose another.', field: 'spec.name' });
+          throw new BulkheadError({
+            code: 'name-taken',
+            what: `There is a host ${spec.name} already.`,
+            why: 'Names are unique in a lab.',
+            action: 'Choose another.',
+            field: 'spec.name',
+          });
         status.hosts = [...status.hosts, { ...status.hosts[0], spec }];
         record('host-added', `${spec.name} added`);
         layout();
@@ -218,7 +259,12 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
       createFromTemplate: async ({ host, template }) => {
         await new Promise((resolve) => setTimeout(resolve, 150));
         if (state === 'full')
-          throw new BulkheadError({ code: 'not-enough-memory', what: `${host} cannot take this domain.`, why: 'It needs 32 MiB and 4 are free.', action: 'Destroy a domain or add a host.' });
+          throw new BulkheadError({
+            code: 'not-enough-memory',
+            what: `${host} cannot take this domain.`,
+            why: 'It needs 32 MiB and 4 are free.',
+            action: 'Destroy a domain or add a host.',
+          });
         const { uuid } = add(host, `${template}-${status.domains.length + 1}`, 32);
         push();
         return { uuid };
@@ -227,6 +273,7 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
       pauseDomain: ({ uuid }) => change(uuid, { state: 'paused' }),
       unpauseDomain: ({ uuid }) => change(uuid, { state: 'running' }),
       shutdownDomain: ({ uuid }) => change(uuid, { state: 'shutdown', reason: 'Shut down by its own request' }),
+      restartDomain: ({ uuid }) => change(uuid, { state: 'running', reason: null }),
       destroyDomain: ({ uuid }) => {
         undo = status.domains.find((d) => d.uuid === uuid);
         status.domains = status.domains.filter((d) => d.uuid !== uuid);
@@ -296,7 +343,10 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
         return () => consoles.get(uuid)!.listeners.delete(send);
       },
       figures: ({ uuid }, send) => {
-        const timer = setInterval(() => send({ uuid, at: status.clock.now, figures: figuresOf(uuid), cpuPercent: 0 }), 200);
+        const timer = setInterval(
+          () => send({ uuid, at: status.clock.now, figures: figuresOf(uuid), cpuPercent: 0 }),
+          200,
+        );
         return () => clearInterval(timer);
       },
     },

@@ -20,7 +20,11 @@ function stopEngine(): void {
     generation: 1,
     labPath,
     savedUpTo: 192_000_000_000,
-    sentence: { what: 'The engine stopped.', why: 'Its process was ended by signal SIGKILL.', action: 'Restart it to go on from there.' },
+    sentence: {
+      what: 'The engine stopped.',
+      why: 'Its process was ended by signal SIGKILL.',
+      action: 'Restart it to go on from there.',
+    },
   };
   engineListeners.forEach((listener) => listener(engine));
 }

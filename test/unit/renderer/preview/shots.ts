@@ -39,7 +39,10 @@ const shots: Record<string, Shot> = {
   },
   'undo-light': { hash: 'domains=7&theme=light', act: (page) => page.getByRole('button', { name: 'Destroy' }).click() },
   'menu-dark': { hash: 'domains=7', act: (page) => page.locator('[data-tile]').nth(2).click({ button: 'right' }) },
-  'host-sheet-light': { hash: 'domains=7&theme=light', act: (page) => page.getByRole('button', { name: 'Add host' }).click() },
+  'host-sheet-light': {
+    hash: 'domains=7&theme=light',
+    act: (page) => page.getByRole('button', { name: 'Add host' }).click(),
+  },
   'drag-dark': {
     hash: 'domains=7',
     act: async (page) => {
@@ -55,7 +58,10 @@ const shots: Record<string, Shot> = {
 const wanted = process.argv.slice(2);
 const folder = new URL('../../../../out/preview/', import.meta.url).pathname;
 mkdirSync(folder, { recursive: true });
-const server = await createServer({ configFile: new URL('vite.config.ts', import.meta.url).pathname, logLevel: 'error' });
+const server = await createServer({
+  configFile: new URL('vite.config.ts', import.meta.url).pathname,
+  logLevel: 'error',
+});
 await server.listen();
 const address = server.resolvedUrls!.local[0];
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });

@@ -1,0 +1,39 @@
+// Tells the native menu which commands can run now, so that it greys the others. Sent only when something changed.
+import { computed, watch } from 'vue';
+import type { BulkheadBridge } from '../../shared/bridge.ts';
+import { commands } from '../../shared/commands.ts';
+import { useLab } from './lab.ts';
+import { useSelection } from './selection.ts';
+
+/** Commands that need no engine. */
+const ALWAYS: ReadonlySet<string> = new Set([
+  'lab.new',
+  'lab.open',
+  'view.palette',
+  'view.lab',
+  'view.nextRegion',
+  'view.previousRegion',
+  'view.theme',
+  'help.shortcuts',
+]);
+
+/** @returns how to stop */
+export function followNativeMenu(bridge: BulkheadBridge): () => void {
+  const lab = useLab();
+  const selection = useSelection();
+  const enabled = computed(() => {
+    const look = selection.uuid === undefined ? undefined : lab.domain(selection.uuid)?.look;
+    const runs = look !== undefined && look !== 'crashed' && look !== 'shutdown' && look !== 'building';
+    const can = (id: string): boolean => {
+      if (ALWAYS.has(id)) return true;
+      if (!lab.connected) return false;
+      if (id === 'edit.undo') return lab.undoable !== undefined;
+      if (id === 'link.edit') return lab.hosts.length > 1;
+      if (id === 'domain.pause' || id === 'domain.shutdown') return runs;
+      return id === 'domain.create' || !id.startsWith('domain.') || look !== undefined;
+    };
+    return Object.fromEntries(commands.map(({ id }) => [id, can(id)]));
+  });
+  const changed = computed(() => JSON.stringify(enabled.value));
+  return watch(changed, () => void bridge.menu.setEnabled(enabled.value), { immediate: true });
+}
