@@ -7,7 +7,10 @@ import type { z } from 'zod';
 import { BulkheadError } from '../../../shared/errors.ts';
 import { DomainSpec } from '../../../shared/model.ts';
 import { readXlConfig } from '../../toolstack/xl-config.ts';
-import { LATER_STEPS, Scenario } from './schema.ts';
+import { LATER_STEPS, Scenario, Step } from './schema.ts';
+
+/** Names of the steps there are. */
+const STEPS = Step.options.map((o) => Object.keys(o.shape)[0]!);
 
 export interface LoadedScenario {
   file: string;
@@ -75,13 +78,19 @@ export function loadScenario(file: string): LoadedScenario {
   const steps = (raw as { steps?: unknown }).steps;
   if (Array.isArray(steps))
     steps.forEach((s: unknown, n) => {
-      const later = LATER_STEPS.find((k) => typeof s === 'object' && s !== null && k in s);
-      if (later)
+      const verbs = typeof s === 'object' && s !== null ? Object.keys(s) : [];
+      if (verbs.length !== 1)
+        throw refuse(file, `steps[${n}]`, `found ${JSON.stringify(s)?.slice(0, 80)}`, `one of ${STEPS.join(', ')}`);
+      const verb = verbs[0]!;
+      const later = (LATER_STEPS as readonly string[]).includes(verb);
+      if (later || !STEPS.includes(verb))
         throw refuse(
           file,
           `steps[${n}]`,
-          `"${later}" needs save, restore and migration, which this version does not have yet`,
-          'expect, type, wait, pause, unpause, shutdown, destroy, assert',
+          later
+            ? `"${verb}" needs save, restore and migration, which this version does not have yet`
+            : `there is no step "${verb}"`,
+          STEPS.join(', '),
         );
     });
   const parsed = Scenario.safeParse(raw);
