@@ -210,6 +210,7 @@ export function fxtract(stack: X87Stack): void {
 
 /** FPREM (`nearest` false: quotient truncated) and FPREM1 (quotient rounded to nearest even): SDM vol. 2. */
 export function remainder(stack: X87Stack, nearest: boolean): void {
+  stack.fpu.flags &= ~Condition.C2;
   const a = stack.read(0);
   const b = stack.read(1);
   if (!a || !b) {
@@ -252,7 +253,6 @@ export function remainder(stack: X87Stack, nearest: boolean): void {
   });
   stack.conclude(env);
   const { C0, C1, C2, C3 } = Condition;
-  stack.fpu.flags &= ~C2;
   if (!result) return;
   stack.write(0, result);
   if (result.kind === Kind.NaN) return;

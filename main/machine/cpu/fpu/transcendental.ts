@@ -1,6 +1,6 @@
 // FSIN FCOS FSINCOS FPTAN FPATAN F2XM1 FYL2X FYL2XP1.
-// Results are computed with more than 160 bits and rounded once, so they are within 1 ulp of the true value (SDM vol. 1, 8.3.10 asks
-// for no more). Unlike hardware, which reduces arguments with a 66-bit pi, the reduction here uses 256 bits.
+// Results are computed with more than 160 bits and rounded once, so they are within 1 ulp of the true value for the reduced argument
+// (SDM vol. 1, 8.3.10 asks for no more; the last bit can differ between makes of hardware). The reduction is with a 66-bit pi, as on them.
 
 import { constant, FIXED_BITS, fixed } from '../softfloat/constants.ts';
 import {
@@ -58,6 +58,7 @@ function tangentOf(env: Environment, a: Value): Value {
 /** FSIN, FCOS, FSINCOS, FPTAN: `second` computes what is pushed after ST(0) was replaced. */
 function circular(stack: X87Stack, first: (env: Environment, a: Value) => Value, second: ((env: Environment, a: Value) => Value) | null): void {
   const a = stack.read(0);
+  stack.fpu.flags &= ~Condition.C2;
   if (!a) {
     if (!stack.underflow()) return;
     stack.write(0, DEFAULT_NAN);
@@ -83,7 +84,6 @@ function circular(stack: X87Stack, first: (env: Environment, a: Value) => Value,
     return r;
   });
   stack.conclude(env);
-  stack.fpu.flags &= ~Condition.C2;
   if (!result) return;
   stack.write(0, result);
   if (second) stack.push(result.kind === Kind.NaN ? result : pushed);
@@ -146,6 +146,7 @@ export function powerMinusOne(stack: X87Stack): void {
     if (a.kind === Kind.Zero) return a;
     if (a.kind === Kind.Infinity) return a.sign ? finite(1, 1n, 0) : a;
     const e = magnitude(a);
+    if (e >= 0) env.flags |= Exception.Precision;
     if (e >= 0) return a.sig === 1n << BigInt(bitLength(a.sig) - 1) && e === 0 ? (a.sign ? finite(1, 1n, -1) : a) : a;
     const ln2 = fixed('lnOf2');
     if (e < SMALL) return round(env, EXTENDED80, a.sign, ((a.sig * ln2) << 1n) | 1n, a.exp - FIXED_BITS - 1);
@@ -178,6 +179,8 @@ export const logarithm = (stack: X87Stack): void =>
     const below = e < 0;
     if (y.kind === Kind.Infinity) return isOne ? null : infinity(below === (y.sign === 1) ? 0 : 1);
     if (y.kind === Kind.Zero || isOne) return zero(below === (y.sign === 1) ? 0 : 1);
+    // hardware reports every finite result as inexact
+    env.flags |= Exception.Precision;
     if (x.sig === 1n << BigInt(bitLength(x.sig) - 1)) return scaled(env, y, BigInt(e), true, 0);
     let m = (x.sig << FIXED_SHIFT) >> BigInt(bitLength(x.sig) - 1); // 1 <= m < 2
     let k = BigInt(e);
@@ -201,16 +204,12 @@ export const logarithmPlusOne = (stack: X87Stack): void =>
       const { sig, exp } = constant('log2ofE');
       return round(env, EXTENDED80, negative, ((x.sig * y.sig * sig) << 1n) | 1n, x.exp + y.exp + exp - 1);
     }
-    if (magnitude(x) >= 0) return x.sign ? null : divideLog(env, x, y);
+    if (magnitude(x) >= 0) {
+      // beyond the range that the manual defines, the argument is the answer
+      env.flags |= Exception.Precision;
+      return x;
+    }
     const f = x.sign ? -toFixed(x) : toFixed(x);
     const ln = logarithmOfRatio((f << FIXED_SHIFT) / (2n * FIXED_ONE + f));
     return scaled(env, y, (ln << FIXED_SHIFT) / fixed('lnOf2'), false);
   });
-/** Beyond the range that the manual defines: y * log2(x + 1) all the same. */
-function divideLog(env: Environment, x: Value, y: Value): Value {
-  const sum = (x.sig << 80n) + (x.exp - 80 >= 0 ? 0n : 1n << BigInt(80 - x.exp));
-  const length = bitLength(sum);
-  const m = (sum << FIXED_SHIFT) >> BigInt(length - 1);
-  const ln = logarithmOfRatio(((m - (FIXED_ONE * 3n) / 2n) << FIXED_SHIFT) / (m + (FIXED_ONE * 3n) / 2n)) + logarithmOfRatio(FIXED_ONE / 5n);
-  return scaled(env, y, (BigInt(x.exp - 80 + length - 1) << FIXED_SHIFT) + (ln << FIXED_SHIFT) / fixed('lnOf2'), false);
-}

@@ -24,7 +24,8 @@ export function loadFloat(stack: X87Stack, bits: bigint, format: Format): void {
   if (isSignaling(v)) env.flags |= Exception.Invalid;
   else if (v.denormal) env.flags |= Exception.Denormal;
   stack.flag(env.flags);
-  if (!stack.stops(env)) stack.push(quiet(v));
+  // an unmasked denormal exception is noted, and the load happens all the same
+  if ((env.flags & Exception.Invalid & ~env.masks) === 0) stack.push(quiet(v));
 }
 
 /** FLD m80 and FLD ST(i): a copy, whatever it is. */

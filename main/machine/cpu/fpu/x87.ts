@@ -50,18 +50,24 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
     const hi = access.read32(plus(at, 4), access.user);
     return { sig: (BigInt(hi) << 32n) | BigInt(lo), signExponent: access.read16(plus(at, 8), access.user) };
   };
-  const write = (op: number, bytes: number) => (v: bigint): void => {
+  /** Where a result will be stored: checked before the operation, which may then decide not to store. */
+  const write = (op: number, bytes: number): ((v: bigint) => void) => {
     const at = access.operand(op, bytes, true);
+    access.probe(at, bytes, Access.Write, access.user);
+    return (v) => put(at, bytes, v);
+  };
+  const put = (at: number, bytes: number, v: bigint): void => {
     const u = BigInt.asUintN(64, v);
     access.writeSized(at, bytes, Number(u & 0xffff_ffffn) & (bytes === 2 ? 0xffff : -1), Number(u >> 32n), access.user);
   };
-  const writeTen = (op: number, sig: bigint, signExponent: number): void => {
+  const writeTen = (op: number): ((sig: bigint, signExponent: number) => void) => {
     const at = access.operand(op, 10, true);
     access.probe(at, 10, Access.Write, access.user);
-    access.writeSized(at, 8, Number(sig & 0xffff_ffffn), Number(sig >> 32n), access.user);
-    access.write16(plus(at, 8), signExponent, access.user);
+    return (sig, signExponent) => {
+      access.writeSized(at, 8, Number(sig & 0xffff_ffffn), Number(sig >> 32n), access.user);
+      access.write16(plus(at, 8), signExponent, access.user);
+    };
   };
-  const store80 = (op: number) => (sig: bigint, signExponent: number) => writeTen(op, sig, signExponent);
 
   // ---- memory forms, by opcode - D8 and ModRM.reg
 
@@ -88,17 +94,19 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
           const { sig, signExponent } = readTen(op);
           return loadRaw(stack, sig, signExponent);
         }
-        if (reg === 7) return storeExtended(stack, store80(op));
+        if (reg === 7) return storeExtended(stack, writeTen(op));
         return storeInteger(stack, 32, reg === 1, reg !== 2, write(op, 4));
       default:
         if (reg === 0) return loadInteger(stack, signed(op, 2));
         if (reg === 4) return loadDecimal(op);
         if (reg === 5) return loadInteger(stack, signed(op, 8));
-        if (reg === 6)
+        if (reg === 6) {
+          const store = writeTen(op);
           return storeDecimal(stack, (b) => {
             const sig = b.slice(0, 8).reduceRight((sum, x) => (sum << 8n) | BigInt(x), 0n);
-            writeTen(op, sig, b[8]! | (b[9]! << 8));
+            store(sig, b[8]! | (b[9]! << 8));
           });
+        }
         if (reg === 7) return storeInteger(stack, 64, false, true, write(op, 8));
         return storeInteger(stack, 16, reg === 1, reg !== 2, write(op, 2));
     }

@@ -18,9 +18,13 @@ export function toFixed(v: Value): bigint {
 /** Exponent of the leading bit. */
 export const magnitude = (v: Value): number => v.exp + bitLength(v.sig) - 1;
 
-/** x reduced by multiples of pi/2: the rest in [-pi/4, pi/4] and the multiple modulo 4. Uses pi to 256 bits, not the 66 bits of hardware. */
+/**
+ * x reduced by multiples of pi/2: the rest in [-pi/4, pi/4] and the multiple modulo 4. Uses pi cut to 66 bits, as hardware does
+ * (SDM vol. 1, 8.3.8), so that results for large arguments are those of an x87 and not those of mathematics.
+ */
 export function reduceQuadrant(x: bigint): { rest: bigint; quadrant: number } {
-  const half = fixed('pi') >> 1n;
+  const pi = (fixed('pi') >> (B - 64n)) << (B - 64n);
+  const half = pi >> 1n;
   const k = (2n * x + half) / (2n * half);
   return { rest: x - k * half, quadrant: Number(k & 3n) };
 }
