@@ -70,8 +70,8 @@ export class CpuCore {
     this.system = createSystem({
       mem,
       bus: busProxy,
-      readEflags: () => readEflags(mem.i32, mem.u64),
-      writeEflags: (v, mask) => writeEflags(mem.i32, mem.u64, v, mask),
+      readEflags: () => readEflags(mem.i32),
+      writeEflags: (v, mask) => writeEflags(mem.i32, v, mask),
       flushTlb: (all) => this.tlb.flush(all),
       invlpg: (lo, hi) => this.tlb.invlpg(lo, hi),
       retiredNow: () => this.cycles?.() ?? this.retiredNow(),
@@ -159,11 +159,11 @@ export class CpuCore {
       const t = this.tlb;
       const env: Record<string, WebAssembly.ImportValue> = {
         memory: this.mem.memory,
-        slow_read: (op: number, lo: number, hi: number, info: number) => t.slowRead(op, lo, hi, info),
-        slow_write: (op: number, lo: number, hi: number, info: number) => t.slowWrite(op, lo, hi, info),
-        slow_modify: (op: number, lo: number, hi: number, info: number) => t.slowModify(op, lo, hi, info),
+        js_slow_read: (op: number, lo: number, hi: number, info: number) => t.slowRead(op, lo, hi, info),
+        js_slow_write: (op: number, lo: number, hi: number, info: number) => t.slowWrite(op, lo, hi, info),
+        js_slow_modify: (op: number, lo: number, hi: number, info: number) => t.slowModify(op, lo, hi, info),
         flush_bounce: () => t.flushBounce(),
-        fetch_fill: (lo: number, hi: number) => t.fetchFill(lo, hi),
+        js_fetch_fill: (lo: number, hi: number) => t.fetchFill(lo, hi),
         new_code_page: (frame: number) => this.mem.code.newPage(frame),
         arena_full: (frame: number) => this.mem.code.full(frame),
         fetch_cross: (op: number) => t.fetchCross(op),

@@ -71,55 +71,46 @@ export function defineFlags(m: ModuleBuilder): void {
 
 const ARITHMETIC = 0x8d5;
 
-/** EFLAGS with everything worked out. `i32` and `u64` view the whole WebAssembly memory. */
-export function readEflags(i32View: Int32Array, u64: BigUint64Array): number {
-  const at = (field: number) => (STATE + field) >> 3;
+/** EFLAGS with everything worked out. `i32View` views the whole WebAssembly memory. 64-bit values are compared as halves. */
+export function readEflags(i32View: Int32Array): number {
   const kind = i32View[(STATE + F.ccOp) >> 2]!;
-  const r = u64[at(F.ccR)]!;
-  const a = u64[at(F.ccA)]!;
-  const b = u64[at(F.ccB)]!;
-  let flags = r === 0n ? 0x40 : 0;
-  const alow = Number(a & 0xfffn);
-  if (kind === FlagKind.Raw) flags |= alow & (ARITHMETIC & ~0x40);
+  const rl = i32View[(STATE + F.ccR) >> 2]!;
+  const rh = i32View[(STATE + F.ccR + 4) >> 2]!;
+  const al = i32View[(STATE + F.ccA) >> 2]!;
+  const ah = i32View[(STATE + F.ccA + 4) >> 2]!;
+  const bl = i32View[(STATE + F.ccB) >> 2]!;
+  const bh = i32View[(STATE + F.ccB + 4) >> 2]!;
+  let flags = (rl | rh) === 0 ? 0x40 : 0;
+  if (kind === FlagKind.Raw) flags |= al & (ARITHMETIC & ~0x40);
   else {
-    if (r >> 63n) flags |= 0x80;
-    let low = Number(r & 0xffn);
-    low ^= low >> 4;
-    if (!((0x6996 >> (low & 15)) & 1)) flags |= 4;
-    let cf = false;
-    let of = 0n;
-    let af = Number((a ^ b ^ r) & 0x10n);
-    switch (kind) {
-      case FlagKind.Explicit:
-        cf = (alow & 1) !== 0;
-        of = b & 1n;
-        af = alow & 0x10;
-        break;
-      case FlagKind.Add:
-      case FlagKind.Adc:
-        cf = kind === FlagKind.Add ? r < a : r <= a;
-        of = ((a ^ r) & (b ^ r)) >> 63n;
-        break;
-      case FlagKind.Sub:
-      case FlagKind.Sbb:
-        cf = kind === FlagKind.Sub ? a < b : a <= b;
-        of = ((a ^ b) & (a ^ r)) >> 63n;
-        break;
-      default:
-        af = 0;
+    if (rh < 0) flags |= 0x80;
+    const low = (rl ^ (rl >> 4)) & 15;
+    if (!((0x6996 >> low) & 1)) flags |= 4;
+    const subtract = kind === FlagKind.Sub || kind === FlagKind.Sbb;
+    if (kind === FlagKind.Explicit) flags |= (al & 0x11) | ((bl & 1) << 11);
+    else if (kind !== FlagKind.Logic) {
+      flags |= (al ^ bl ^ rl) & 0x10;
+      const overflow = subtract ? (ah ^ bh) & (ah ^ rh) : (ah ^ rh) & (bh ^ rh);
+      if (overflow < 0) flags |= 0x800;
+      // unsigned: A < B for subtraction, R < A for addition; equality counts with a carry in
+      const [xl, xh, yl, yh] = subtract ? [al, ah, bl, bh] : [rl, rh, al, ah];
+      const equal = xl === yl && xh === yh;
+      const below = xh === yh ? xl >>> 0 < yl >>> 0 : xh >>> 0 < yh >>> 0;
+      if (below || (equal && (kind === FlagKind.Adc || kind === FlagKind.Sbb))) flags |= 1;
     }
-    flags |= (cf ? 1 : 0) | af | (of ? 0x800 : 0);
   }
   return (i32View[(STATE + F.eflags) >> 2]! & ~ARITHMETIC) | flags | 2;
 }
 
 /** Changes the bits of EFLAGS in `mask`. */
-export function writeEflags(i32View: Int32Array, u64: BigUint64Array, value: number, mask: number): void {
+export function writeEflags(i32View: Int32Array, value: number, mask: number): void {
   const system = (STATE + F.eflags) >> 2;
   i32View[system] = (i32View[system]! & ~(mask & ~ARITHMETIC)) | (value & mask & ~ARITHMETIC) | 2;
   if ((mask & ARITHMETIC) === 0) return;
-  const image = ((mask & ARITHMETIC) === ARITHMETIC ? 0 : readEflags(i32View, u64) & ~mask) | (value & mask);
-  u64[(STATE + F.ccA) >> 3] = BigInt(image & ARITHMETIC);
-  u64[(STATE + F.ccR) >> 3] = image & 0x40 ? 0n : 1n;
+  const image = ((mask & ARITHMETIC) === ARITHMETIC ? 0 : readEflags(i32View) & ~mask) | (value & mask);
+  i32View[(STATE + F.ccA) >> 2] = image & ARITHMETIC;
+  i32View[(STATE + F.ccA + 4) >> 2] = 0;
+  i32View[(STATE + F.ccR) >> 2] = image & 0x40 ? 0 : 1;
+  i32View[(STATE + F.ccR + 4) >> 2] = 0;
   i32View[(STATE + F.ccOp) >> 2] = FlagKind.Raw;
 }

@@ -35,6 +35,7 @@ import {
   TLB_TAG_EXEC,
 } from './layout.ts';
 import { ModeKey } from './mode.ts';
+import { defineWalk } from './walk.ts';
 
 /** Next.Cross: dispatch the record at CROSS_RECORD. Only between the interpreter and its own code. */
 const NEXT_CROSS = 5;
@@ -73,9 +74,9 @@ function build(mode: 32 | 64): InterpreterImage {
   const m = new ModuleBuilder();
   const routines = routineNames();
   // (op, address low, address high, bytes | stack << 8) -> WebAssembly address or 0
-  for (const name of ['slow_read', 'slow_write', 'slow_modify']) m.import(name, ['i32', 'i32', 'i32', 'i32'], ['i32']);
+  for (const name of ['slow_read', 'slow_write', 'slow_modify']) m.import(`js_${name}`, ['i32', 'i32', 'i32', 'i32'], ['i32']);
   m.import('flush_bounce', [], []);
-  m.import('fetch_fill', ['i32', 'i32'], ['i32']);
+  m.import('js_fetch_fill', ['i32', 'i32'], ['i32']);
   m.import('new_code_page', ['i32'], ['i32']);
   m.import('arena_full', ['i32'], ['i32']);
   m.import('fetch_cross', ['i32'], ['i32']);
@@ -85,6 +86,7 @@ function build(mode: 32 | 64): InterpreterImage {
   defineFlags(m);
   defineMultiplyHigh(m);
   for (const i of INSTRUCTIONS) i.define?.(m);
+  defineWalk(m, mode);
   defineAddresses(m, mode);
   defineDecoder(m, mode, ud.id);
   defineTraces(m, mode, t.all.length + 1);

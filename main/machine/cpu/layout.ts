@@ -28,6 +28,21 @@ export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES; // 128 KiB
 export const TLB_USER = TLB_SUPERVISOR + TLB_BYTES;
 export const PAGE_FLAGS = 0x40_0000; // 1 MiB: one byte for each of 2^20 frames
 export const PAGE_CODE = 0x80_0000; // 4 MiB: one u32 for each of 2^20 frames
+/** What the TLBs hold: two lists of entry addresses, so that a flush touches only what was filled. */
+export const TLB_LISTS = 0xc0_0000;
+export const TlbList = {
+  /** u32 number of entries in each list */
+  localCount: TLB_LISTS,
+  globalCount: TLB_LISTS + 4,
+  /** u32: machine frames that exist */
+  ramFrames: TLB_LISTS + 8,
+  /** u32: translations made (statistics) */
+  walks: TLB_LISTS + 12,
+  /** u32 each: addresses of entries of non-global and of global pages */
+  locals: TLB_LISTS + 64,
+  globals: TLB_LISTS + 64 + 4 * 16384,
+  capacity: 16384,
+} as const;
 export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
 export const RAM_BASE = 0x1000_0000; // 256 MiB
 export const ARENA_END = RAM_BASE;

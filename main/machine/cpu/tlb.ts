@@ -26,6 +26,7 @@ import {
   TLB_TAG_EXEC,
   TLB_TAG_READ,
   TLB_TAG_WRITE,
+  TlbList,
 } from './layout.ts';
 import { Access, type System } from './system/index.ts';
 
@@ -39,11 +40,6 @@ export class Tlb {
   readonly #u32: Uint32Array;
   readonly #u8: Uint8Array;
   #system: System | null = null;
-  /** Addresses of entries filled since the last flush: non-global and global ones. */
-  #filled = new Int32Array(4 * TLB_ENTRIES);
-  #filledCount = 0;
-  #globals = new Int32Array(4 * TLB_ENTRIES);
-  #globalCount = 0;
   /** The part of a bounced write that goes to each machine address. */
   #bounceFirst = 0;
   #bounceSecond = 0;
@@ -60,6 +56,7 @@ export class Tlb {
     this.#i32 = mem.i32;
     this.#u32 = mem.u32;
     this.#u8 = mem.u8;
+    this.#u32[TlbList.ramFrames >> 2] = mem.ramBytes / 4096;
   }
   attach(system: System): void {
     this.#system = system;
@@ -74,11 +71,13 @@ export class Tlb {
   /** Empties both TLBs; entries of global pages stay unless `all`. */
   flush(all: boolean): void {
     this.flushes++;
-    for (let n = 0; n < this.#filledCount; n++) this.#clear(this.#filled[n]!);
-    this.#filledCount = 0;
-    if (!all) return;
-    for (let n = 0; n < this.#globalCount; n++) this.#clear(this.#globals[n]!);
-    this.#globalCount = 0;
+    this.#clearList(TlbList.localCount, TlbList.locals);
+    if (all) this.#clearList(TlbList.globalCount, TlbList.globals);
+  }
+  #clearList(count: number, list: number): void {
+    const n = this.#u32[count >> 2]!;
+    for (let k = 0; k < n; k++) this.#clear(this.#u32[(list >> 2) + k]!);
+    this.#u32[count >> 2] = 0;
   }
   /** Forgets one linear page (4 KiB part), global or not. */
   invlpg(lo: number, hi: number): void {
@@ -90,10 +89,11 @@ export class Tlb {
   /** Takes write permission for every frame away, so that the next write of each passes the slow path (dirty logging starts). */
   dropAllWritable(): void {
     for (const [list, count] of [
-      [this.#filled, this.#filledCount],
-      [this.#globals, this.#globalCount],
+      [TlbList.locals, TlbList.localCount],
+      [TlbList.globals, TlbList.globalCount],
     ] as const)
-      for (let n = 0; n < count; n++) this.#i32[(list[n]! + TLB_TAG_WRITE) >> 2] = TLB_INVALID;
+      for (let n = 0; n < this.#u32[count >> 2]!; n++)
+        this.#i32[(this.#u32[(list >> 2) + n]! + TLB_TAG_WRITE) >> 2] = TLB_INVALID;
   }
 
   // ---- filling
@@ -127,6 +127,9 @@ export class Tlb {
     const entry = (user ? TLB_SUPERVISOR + TLB_BYTES : TLB_SUPERVISOR) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
     const at = entry >> 2;
     const i32 = this.#i32;
+    const listed =
+      ((i32[at + (TLB_TAG_READ >> 2)]! & i32[at + (TLB_TAG_EXEC >> 2)]!) & 1) === 0 &&
+      i32[at + (TLB_FLAGS >> 2)] === (walk.global ? 1 : 0);
     const beyond = !this.#long() && (lo | 0xfff) >>> 0 > this.#u32[(STATE + F.flatLimit) >> 2]!;
     const tag = (field: number, on: boolean): void => {
       i32[at + (field >> 2)] = on ? page : TLB_INVALID;
@@ -137,13 +140,15 @@ export class Tlb {
     tag(TLB_TAG_EXEC, walk.executable);
     i32[at + (TLB_ADDEND >> 2)] = (RAM_BASE + frame * 4096 - page) | 0;
     i32[at + (TLB_FLAGS >> 2)] = walk.global ? 1 : 0;
-    if (walk.global) {
-      if (this.#globalCount === this.#globals.length) this.flush(true);
-      this.#globals[this.#globalCount++] = entry;
-    } else {
-      if (this.#filledCount === this.#filled.length) this.flush(false);
-      this.#filled[this.#filledCount++] = entry;
+    if (listed) return maddr;
+    const [count, list] = walk.global ? [TlbList.globalCount, TlbList.globals] : [TlbList.localCount, TlbList.locals];
+    if (this.#u32[count >> 2]! === TlbList.capacity) {
+      // remember the entry just made: a flush clears it with the others
+      this.#clearList(count, list);
+      this.#clear(entry);
+      return maddr;
     }
+    this.#u32[(list >> 2) + this.#u32[count >> 2]!++] = entry;
     return maddr;
   }
 

@@ -94,10 +94,10 @@ export class Vcpu {
     this.set64(F.rip, v);
   }
   get rflags(): number {
-    return this.withState(() => readEflags(this.#mem.i32, this.#mem.u64));
+    return this.withState(() => readEflags(this.#mem.i32));
   }
   set rflags(v: number) {
-    this.withState(() => writeEflags(this.#mem.i32, this.#mem.u64, v, 0xffff_ffff | 0));
+    this.withState(() => writeEflags(this.#mem.i32, v, 0xffff_ffff | 0));
     this.onChanged?.();
   }
   get cpl(): number {

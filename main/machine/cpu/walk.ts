@@ -1,0 +1,218 @@
+// The page walk of the everyday case, as WebAssembly: every entry present, accessed (and dirty where it is written), permitted, in RAM.
+// `walk_fill` then fills the TLB entry; anything else it leaves to tlb.ts and system/paging.ts, which know all the rules.
+// Invariant: it fills an entry only where the full walk would succeed without changing memory (SDM vol. 3, chapter 4).
+
+import { E, i32, i64, select } from '../wasm/expr.ts';
+import type { FunctionBuilder, Local } from '../wasm/function.ts';
+import type { ModuleBuilder } from '../wasm/module.ts';
+import {
+  F,
+  PAGE_FLAGS,
+  PAGE_WRITE_SLOW,
+  PageFlag,
+  RAM_BASE,
+  STATE,
+  TLB_ADDEND,
+  TLB_BYTES,
+  TLB_ENTRIES,
+  TLB_FLAGS,
+  TLB_INVALID,
+  TLB_SUPERVISOR,
+  TLB_TAG_EXEC,
+  TLB_TAG_READ,
+  TLB_TAG_WRITE,
+  TlbList,
+} from './layout.ts';
+
+const Z = i32(0);
+const state = (field: number): E => Z.ld32(STATE + field);
+const READ = 0;
+const WRITE = 1;
+const EXEC = 2;
+
+/** Address of the TLB entry for the low half of a linear address. */
+const entryOf = (lo: E, user: E): E =>
+  select(user, i32(TLB_SUPERVISOR + TLB_BYTES), TLB_SUPERVISOR).add(lo.shrU(7).and((TLB_ENTRIES - 1) << 5));
+
+/** Adds walk_fill and the wrappers slow_read, slow_write, slow_modify and fetch_fill around the imported js_ ones. */
+export function defineWalk(m: ModuleBuilder, mode: 32 | 64): void {
+  m.func('walk_fill', ['i32', 'i32', 'i32', 'i32'], ['i32'], (f) => walkFill(f, mode));
+  const user = (): E => state(F.cpl).eq(3);
+  for (const name of ['slow_read', 'slow_write', 'slow_modify'])
+    m.func(name, ['i32', 'i32', 'i32', 'i32'], ['i32'], (f) => {
+      const [op, lo, hi, info] = f.params as unknown as [E, E, E, E];
+      const write = name !== 'slow_read';
+      f.block((js) => {
+        f.brIf(js, lo.and(4095).add(info.and(255)).gtU(4096));
+        if (mode === 64) f.brIf(js, hi.ne(hi.shl(16).shrS(16)));
+        const u = f.let(user());
+        f.brIf(js, f.call('walk_fill', lo, hi, i32(write ? WRITE : READ), u).eqz());
+        const entry = f.let(entryOf(lo, u));
+        if (write) f.brIf(js, entry.ld32(TLB_TAG_WRITE).ne(lo.and(-4096)));
+        f.return(lo.add(entry.ld32(TLB_ADDEND)));
+      });
+      f.return(f.call(`js_${name}`, op, lo, hi, info));
+    });
+  m.func('fetch_fill', ['i32', 'i32'], ['i32'], (f) => {
+    const [lo, hi] = f.params as unknown as [E, E];
+    f.block((js) => {
+      if (mode === 64) f.brIf(js, hi.ne(hi.shl(16).shrS(16)));
+      f.brIf(js, f.call('walk_fill', lo, hi, i32(EXEC), f.let(user())).eqz());
+      f.return(i32(1));
+    });
+    f.return(f.call('js_fetch_fill', lo, hi));
+  });
+}
+
+function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
+  const [lo, hi, access, user] = f.params as unknown as [E, E, E, E];
+  const fail = (c: E): void => f.if(c, () => f.return(Z));
+  fail(state(F.nested));
+  const frame = f.let(lo.shrU(12));
+  const combined = f.let(i32(6)); // R/W and U/S of all levels
+  const leaf = f.let(i32(0x40)); // D, G
+  const nx = f.let(Z);
+  const cr0 = f.let(state(F.cr0));
+  const ramFrames = Z.ld32(TlbList.ramFrames);
+  f.if(cr0.shrU(31), () => {
+    const cr4 = f.let(state(F.cr4));
+    const cr3 = f.let(state(F.cr3));
+    const twoLevel = (): void => {
+      fail(cr3.shrU(12).geU(ramFrames));
+      const pde = f.let(cr3.and(-4096).add(lo.shrU(22).shl(2)).ld32(RAM_BASE));
+      fail(pde.and(0x21).ne(0x21));
+      f.set(combined, pde);
+      f.set(leaf, pde);
+      f.if(
+        pde.and(0x80).ne(0).and(cr4.and(0x10).ne(0)),
+        () => {
+          fail(pde.and(0x3f_e000));
+          f.set(frame, pde.shrU(22).shl(10).or(lo.shrU(12).and(0x3ff)));
+        },
+        () => {
+          fail(pde.shrU(12).geU(ramFrames));
+          const pte = f.let(pde.and(-4096).add(lo.shrU(12).and(0x3ff).shl(2)).ld32(RAM_BASE));
+          fail(pte.and(0x21).ne(0x21));
+          f.set(combined, pde.and(pte));
+          f.set(leaf, pte);
+          f.set(frame, pte.shrU(12));
+        },
+      );
+    };
+    const wide = (): void => {
+      const efer = f.let(state(F.efer));
+      const long = mode === 64 ? i32(1) : f.let(efer.and(0x400));
+      const nxe = efer.and(0x800);
+      const table: Local = f.let(cr3.and(-4096));
+      const e = f.local('i64');
+      // bits that must be clear for a frame below 4 GiB; NX only where it is enabled
+      const high = f.let(select(long, i64(0x000f_ffff_0000_0000n), i64(0x7fff_ffff_0000_0000n)).or(select(nxe, i64(0), i64(-(1n << 63n)))));
+      const load = (index: E, needAccessed: boolean): void => {
+        fail(table.shrU(12).geU(ramFrames));
+        f.set(e, table.add(index.shl(3)).ld64(RAM_BASE));
+        const bits = needAccessed ? 0x21 : 1;
+        fail(e.lo().and(bits).ne(bits).or(e.and(high).ne(0n)));
+      };
+      f.block((done) => {
+        const step = (level: number): void => {
+          const shift = 12 + 9 * (level - 1);
+          const index = shift === 39 ? hi.shrU(7) : shift === 30 ? lo.shrU(30).or(hi.shl(2)) : lo.shrU(shift);
+          load(index.and(0x1ff), true);
+          f.set(combined, combined.and(e.lo()));
+          f.set(nx, nx.or(e.shrU(63n).lo()));
+          if (level === 1) {
+            f.set(leaf, e.lo());
+            f.set(frame, e.lo().shrU(12));
+            return;
+          }
+          f.if(e.lo().and(0x80), () => {
+            if (level === 4) {
+              f.return(Z);
+              return;
+            }
+            fail(e.lo().and(0x3fff_e000 & ((1 << shift) - 1)));
+            f.set(leaf, e.lo());
+            const inside = (1 << (shift - 12)) - 1;
+            f.set(frame, e.lo().shrU(12).and(~inside).or(lo.shrU(12).and(inside)));
+            f.br(done);
+          });
+          f.set(table, e.lo().and(-4096));
+        };
+        f.if(
+          long,
+          () => {
+            fail(Z.ld32(STATE + F.cr3 + 4));
+            step(4);
+            step(3);
+          },
+          () => {
+            fail(cr3.and(-32).shrU(12).geU(ramFrames));
+            f.set(e, cr3.and(-32).add(lo.shrU(30).shl(3)).ld64(RAM_BASE));
+            fail(e.and(~0xffff_fe19n).ne(0n).or(e.lo().and(1).eqz()));
+            f.set(table, e.lo().and(-4096));
+          },
+        );
+        step(2);
+        step(1);
+      });
+    };
+    if (mode === 64) wide();
+    else f.if(cr4.and(0x20), wide, twoLevel);
+    // permissions (SDM vol. 3, 4.6)
+    fail(user.and(combined.and(4).eqz()));
+    fail(access.eq(EXEC).and(nx));
+    f.if(access.eq(WRITE), () => {
+      const mayWrite = combined.and(2).or(user.or(cr0.and(0x1_0000)).eqz());
+      fail(mayWrite.eqz().or(leaf.and(0x40).eqz()));
+    });
+    f.if(cr4.and(0x80).eqz(), () => f.set(leaf, leaf.and(~0x100)));
+  });
+  fail(frame.geU(ramFrames));
+  const flags = f.let(frame.ld8u(PAGE_FLAGS));
+  fail(flags.and(PageFlag.Device));
+  if (mode === 32) fail(lo.or(4095).gtU(state(F.flatLimit)).and(access.ne(EXEC)));
+  const entry = f.let(entryOf(lo, user));
+  const page = f.let(lo.and(-4096));
+  const tag = f.let(page.zx().or(mode === 64 ? hi.zx().shl(32n) : i64(0)));
+  const invalid = i64(TLB_INVALID);
+  // an entry that is in use stands in the list of its kind already
+  const listed = f.let(
+    entry
+      .ld32(TLB_TAG_READ)
+      .and(entry.ld32(TLB_TAG_EXEC))
+      .and(1)
+      .eqz()
+      .and(entry.ld32(TLB_FLAGS).eq(leaf.and(0x100).shrU(8))),
+  );
+  const beyond = mode === 32 ? f.let(lo.or(4095).gtU(state(F.flatLimit))) : Z;
+  f.st64(entry, TLB_TAG_READ, select(beyond, invalid, tag));
+  const writable = f.let(
+    combined
+      .and(2)
+      .or(user.or(cr0.and(0x1_0000)).eqz())
+      .ne(0)
+      .and(leaf.and(0x40).ne(0))
+      .and(flags.and(PAGE_WRITE_SLOW).eqz())
+      .and(beyond.eqz()),
+  );
+  f.st64(entry, TLB_TAG_WRITE, select(writable, tag, invalid));
+  f.st64(entry, TLB_TAG_EXEC, select(nx, invalid, tag));
+  f.st32(entry, TLB_ADDEND, frame.shl(12).add(RAM_BASE).sub(page));
+  const global = f.let(leaf.and(0x100).shrU(8));
+  f.st32(entry, TLB_FLAGS, global);
+  f.if(listed, () => f.return(i32(1)));
+  const count = f.let(select(global, i32(TlbList.globalCount), TlbList.localCount));
+  const list = select(global, i32(TlbList.globals), TlbList.locals);
+  const n = f.let(count.ld32());
+  f.if(n.geU(TlbList.capacity), () => {
+    // no room to remember it: the full walk flushes
+    f.st64(entry, TLB_TAG_READ, invalid);
+    f.st64(entry, TLB_TAG_WRITE, invalid);
+    f.st64(entry, TLB_TAG_EXEC, invalid);
+    f.return(Z);
+  });
+  f.st32(list.add(n.shl(2)), 0, entry);
+  f.st32(count, 0, n.add(1));
+  f.st32(Z, TlbList.walks, Z.ld32(TlbList.walks).add(1));
+  f.return(i32(1));
+}
