@@ -64,22 +64,25 @@ class PvBuilder {
       d.host.m2p.set(mfn, pfn);
     }
     this.loadKernel();
-    const modPfn = this.next;
     const mod = this.spec.ramdisk;
-    if (mod) {
-      this.claim(Math.ceil(mod.length / PAGE), 'the RAM disk');
-      this.writePfn(modPfn, 0, mod);
-    }
+    const modPages = mod ? Math.ceil(mod.length / PAGE) : 0;
+    // A kernel that takes its RAM disk by frame number, or its list of frames at an address of its own, wants neither in
+    // the area that is mapped for it: they come after that area.
+    let modPfn = this.notes.modStartPfn ? -1 : this.claim(modPages, 'the RAM disk');
     const p2mBytes = p2m.length * (this.wide ? 8 : 4);
     const p2mPages = Math.ceil(p2mBytes / PAGE);
     const p2mInside = this.notes.initP2m === null;
-    const p2mPfn = this.claim(p2mPages, 'the list of frames');
+    let p2mPfn = p2mInside ? this.claim(p2mPages, 'the list of frames') : -1;
     const startInfo = this.claim(1, 'start_info');
     const store = this.claim(1, 'the xenstore page');
     const console = this.claim(1, 'the console page');
     const tables = this.layOutTables(p2mInside ? null : { address: this.notes.initP2m!, pages: p2mPages });
     const stack = this.next++;
     if (tables.endPfn > p2m.length) this.tooSmall('its first page tables', tables.endPfn);
+    this.next = Number((tables.mappedEnd - this.base) >> 12n);
+    if (!p2mInside) p2mPfn = this.claim(p2mPages, 'the list of frames');
+    if (this.notes.modStartPfn) modPfn = this.claim(modPages, 'the RAM disk');
+    if (mod) this.writePfn(modPfn, 0, mod);
     this.writeTables(tables, p2mInside ? null : { address: this.notes.initP2m!, pfn: p2mPfn, pages: p2mPages });
     this.writePfn(p2mPfn, 0, this.wide ? new Uint8Array(BigUint64Array.from(p2m, BigInt).buffer) : new Uint8Array(p2m.buffer.slice(0)));
 
@@ -208,8 +211,7 @@ class PvBuilder {
       this.d.mem.write32(entryAt(table, at(12n)), ((this.p2m[pfn] << 12) | bits) >>> 0);
     };
     const pages = Math.min(this.p2m.length, Number((t.mappedEnd - this.base) >> 12n));
-    // With INIT_P2M the list of frames has its own place and is not mapped with the rest.
-    for (let pfn = 0; pfn < pages; pfn++) if (!extra || pfn < extra.pfn || pfn >= extra.pfn + extra.pages) map(this.base + BigInt(pfn) * 4096n, pfn);
+    for (let pfn = 0; pfn < pages; pfn++) map(this.base + BigInt(pfn) * 4096n, pfn);
     if (extra) for (let i = 0; i < extra.pages; i++) map(extra.address + BigInt(i) * 4096n, extra.pfn + i);
     if (!this.wide) child(t.basePfn, 3, Pte.P);
   }
