@@ -22,7 +22,10 @@ describe('the clone codec', () => {
       ]),
     ],
     ['nested objects', { a: { b: [{ c: null }] }, '': 1 }],
-    ['more of each kind than the first buffer holds', Array.from({ length: 9000 }, (_, i) => [i, i / 7, new Date(i), `\ud800${i}`][i % 4])],
+    [
+      'more of each kind than the first buffer holds',
+      Array.from({ length: 9000 }, (_, i) => [i, i / 7, new Date(i), `\ud800${i}`][i % 4]),
+    ],
     [
       'views',
       [new Uint8Array([1, 2, 3]), new BigUint64Array([5n]), new Float64Array([0.5]), new DataView(new ArrayBuffer(3))],
@@ -32,7 +35,7 @@ describe('the clone codec', () => {
   });
 
   it('keeps holes apart from undefined', () => {
-    const array = [, undefined, 1];  
+    const array = [, undefined, 1];
     const copy = roundTrip(array) as unknown[];
     expect(copy).toHaveLength(3);
     expect(0 in copy).toBe(false);
