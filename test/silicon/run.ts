@@ -2,9 +2,9 @@
 // node test/silicon/run.ts [--count N per encoding and mode] [--only NAME[,NAME]] [--except NAME,...] [--seed N] [--show N] [--mode 32|64]
 
 import { parseArgs } from 'node:util';
-import { Case } from './case.ts';
+import { At, type Case } from './case.ts';
 import { describe, differences, undefinedFlags } from './compare.ts';
-import { Random, makeCase, subjects } from './generator.ts';
+import { makeCases, subjects } from './generator.ts';
 import { nativeAvailable, runNative } from './native.ts';
 import { Simulated } from './simulated.ts';
 
@@ -39,9 +39,10 @@ const kinds = new Map<string, number>();
 for (let at = 0; at < list.length; at += 50) {
   const batch: { c: Case; index: number }[] = [];
   list.slice(at, at + 50).forEach((s, k) => {
-    const seed = [...`${s.encoding.text}${s.mode}`].reduce((h, ch) => (Math.imul(h, 31) + ch.charCodeAt(0)) | 0, Number(values.seed));
-    const r = new Random(seed);
-    for (let n = 0; n < count; n++) batch.push({ c: makeCase(s, r, batch.length), index: at + k });
+    for (const c of makeCases(s, count, Number(values.seed))) {
+      c.set(At.id, batch.length);
+      batch.push({ c, index: at + k });
+    }
   });
   const expected = runNative(batch.map((b) => b.c));
   const shown = new Map<number, number>();

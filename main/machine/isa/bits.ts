@@ -210,8 +210,8 @@ const scan = (reverse: boolean) => (s: Semantics) => {
   s.if(
     v.eqz(),
     () => {
+      // the destination stays as it was, its upper half included
       s.flags('Logic', size, s.k(size, 0));
-      s.write(0, s.let(s.read(0))); // a 32-bit destination keeps its low half; see the note in the CPU's test
     },
     () => {
       const r = s.let(reverse ? s.k(size, size === 64 ? 63 : 31).sub(v.clz()) : v.ctz());
