@@ -1,6 +1,6 @@
 // What is open over the lab: palette or sheet. The lab itself knows nothing of it.
 import { defineStore } from 'pinia';
-import { ref, shallowRef } from 'vue';
+import { nextTick, ref, shallowRef } from 'vue';
 
 export type Sheet =
   | { readonly kind: 'shortcuts' }
@@ -24,10 +24,13 @@ export const useWindow = defineStore('window', () => {
     sheet.value = next;
   }
 
-  function closeSheet(): void {
+  async function closeSheet(): Promise<void> {
     sheet.value = undefined;
-    if (returnTo?.isConnected) returnTo.focus();
+    const owner = returnTo;
     returnTo = undefined;
+    // While the modal dialog stands, nothing behind it can take focus.
+    await nextTick();
+    if (owner?.isConnected) owner.focus();
   }
 
   /** Ctrl+F6: back to the tile whose console had the keys. */
