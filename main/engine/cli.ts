@@ -1,7 +1,7 @@
 // `npm run lab -- <scenario.yml> [--json report.json]`: runs a scenario without a window.
 // Exit status: 0 every step held, 1 a step did not, 2 the scenario or an argument was refused and nothing was started.
 
-import { renameSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { BulkheadError, toSentences } from '../../shared/errors.ts';
@@ -13,6 +13,22 @@ import { runScenario } from './scenario/run.ts';
 
 const USAGE = `Usage: npm run lab -- <scenario.yml> [--json report.json] [--quiet]
 Runs a scenario without a window; docs/scenarios.md describes the file.`;
+
+/** A report that cannot be written is told before the run, not after it. */
+function needFolderOf(report: string): void {
+  const folder = path.dirname(path.resolve(report));
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (e) {
+    throw new BulkheadError({
+      code: 'invalid-argument',
+      what: `The report ${report} cannot be written.`,
+      why: (e as Error).message,
+      action: 'Choose a folder that exists and can be written to.',
+      field: '--json',
+    });
+  }
+}
 
 async function main(): Promise<number> {
   let file: string;
@@ -44,6 +60,7 @@ async function main(): Promise<number> {
   let loaded;
   try {
     loaded = loadScenario(file);
+    if (json) needFolderOf(json);
   } catch (e) {
     if (!(e instanceof BulkheadError)) throw e;
     console.error(e.message);
