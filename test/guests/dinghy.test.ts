@@ -90,6 +90,30 @@ function scenario(machine: Machine): string {
   });
 }
 
+/** Two processes that only compute share two CPUs: both end in little more than the time of one. */
+function severalCpus(machine: Machine): string {
+  const steps: unknown[] = [
+    { expect: { domain: 'd', text: '2 CPUs', within: '1s' } },
+    { expect: { domain: 'd', text: 'dinghy$ ', within: '1s' } },
+    { type: { domain: 'd', text: 'burn 40 & burn 40\r' } },
+    { expect: { domain: 'd', regex: 'result burn machine=\\S+ vcpus=2', within: '70ms' } },
+    { expect: { domain: 'd', regex: 'result burn machine=\\S+ vcpus=2', within: '20ms' } },
+    { type: { domain: 'd', text: 'forks 200; switch 500; faults 600; sum /bin/sh | count\r' } },
+    { expect: { domain: 'd', regex: 'result forks .* n=200 ', within: '5s' } },
+    { expect: { domain: 'd', regex: 'result switch .* round_trips=500 ', within: '5s' } },
+    { expect: { domain: 'd', regex: 'result faults .* n=600 ', within: '5s' } },
+    { expect: { domain: 'd', text: '1 lines', within: '5s' } },
+  ];
+  return stringify({
+    name: `Dinghy with two CPUs, ${machine.mode} ${machine.bits}`,
+    hosts: [{ name: 'host', pcpus: 2, memoryMiB: 64, clockMHz: 250 }],
+    domains: [
+      { name: 'd', host: 'host', mode: machine.mode, kernel: `builtin:${machine.image}`, memoryMiB: 16, vcpus: 2 },
+    ],
+    steps,
+  });
+}
+
 let folder: string;
 beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), 'dinghy-'))));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -109,6 +133,14 @@ it.each(machines.map((machine) => [`${machine.mode}-${machine.bits}`, machine] a
   'every command, 1,000 forks in 16 MiB, no memory left, shutdown: %s',
   (name, machine) => {
     const output = runScenario(name, scenario(machine));
+    expect(output.slice(-3000)).toMatch(/^Passed: (\d+) of \1 steps held/m);
+  },
+);
+
+it.each(machines.map((machine) => [`${machine.mode}-${machine.bits}`, machine] as const))(
+  'two CPUs work at once: %s',
+  (name, machine) => {
+    const output = runScenario(`smp-${name}`, severalCpus(machine));
     expect(output.slice(-3000)).toMatch(/^Passed: (\d+) of \1 steps held/m);
   },
 );

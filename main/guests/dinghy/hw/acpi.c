@@ -1,14 +1,28 @@
-// Enough ACPI to switch the machine off: FADT's PM1 control port and the \_S5 package of the DSDT (ACPI 6.2, 4.8.3.2, 7.4.2).
+// Enough ACPI to switch the machine off (FADT's PM1 control port and the \_S5 package of the DSDT: ACPI 6.2, 4.8.3.2, 7.4.2)
+// and to find its CPUs (MADT: 5.2.12).
 #include "hw.h"
+
+struct header { char signature[4]; u32 length; u8 rest[28]; } __attribute__((packed));
 
 static u16 pm1a_control, pm1b_control;
 static u8 sleep_type_a, sleep_type_b;
 static bool found;
 
-struct header { char signature[4]; u32 length; u8 rest[28]; } __attribute__((packed));
+u8 apic_ids[MAX_CPUS];
+u32 apic_count;
 
+// Tables may lie above what the linear map covers.
 static const void *at_address(u64 address) {
-    return address < LINEAR_MAX - 0x100000 ? VIRT((uptr)address) : NULL;
+    if (address < LINEAR_MAX - 0x100000) return VIRT((uptr)address);
+    const u8 *table = mmu_fixmap(address, 0);
+    for (u32 page = 1; page < 4; page++) mmu_fixmap((address & PTE_FRAME) + page * PAGE_SIZE, 0);
+    return table;
+}
+
+static void read_madt(const struct header *madt) {
+    const u8 *entry = (const u8 *)madt + sizeof *madt + 8, *end = (const u8 *)madt + madt->length;
+    for (; entry + 2 <= end && entry[1] >= 2; entry += entry[1])
+        if (entry[0] == 0 && (entry[4] & 1) && apic_count < MAX_CPUS) apic_ids[apic_count++] = entry[3]; // a local APIC that is enabled
 }
 
 // \_S5 is Name(_S5_, Package(){a, b, ...}): find the name and read the first two small integers of the package.
@@ -57,6 +71,7 @@ void acpi_init(u64 rsdp) {
         memcpy(&entry, entries + i * width, width);
         const struct header *table = at_address(entry);
         if (table && memcmp(table->signature, "FACP", 4) == 0) read_fadt((const u8 *)table);
+        if (table && memcmp(table->signature, "APIC", 4) == 0) read_madt(table);
     }
 }
 

@@ -32,6 +32,8 @@ start:
     cli
     cld
     mov %eax, %esi
+    xor %ebp, %ebp
+enable: // ebp: 0 for the first CPU
     lgdt LOW(boot_gdt_pointer)
     mov %cr4, %eax
     or $0x20, %eax // PAE
@@ -58,11 +60,15 @@ start:
     xor %eax, %eax
     mov %eax, %fs
     mov %eax, %gs
+    test %ebp, %ebp
+    jnz 3f
     mov $boot_stack + 8192, %rsp
     mov %esi, %edi
     mov %ebx, %esi
-    xor %ebp, %ebp
     call hw_start
+3:  mov second_stack, %rsp
+    xor %ebp, %ebp
+    call second_main
 #else
 1:  mov $2f, %eax
     jmp *%eax
@@ -72,13 +78,44 @@ start:
     mov %eax, %ss
     mov %eax, %fs
     mov %eax, %gs
+    test %ebp, %ebp
+    jnz 3f
     mov $boot_stack + 8192, %esp
-    xor %ebp, %ebp
     push %ebx
     push %esi
     call hw_start
+3:  mov second_stack, %esp
+    xor %ebp, %ebp
+    call second_main
 #endif
     ud2
+
+// Further CPUs start in real mode at a page below 1 MiB, to which this is copied (SDM vol. 3, 9.4).
+    .code16
+    .globl second_start, second_end
+second_start:
+    cli
+    cld
+    mov %cs, %ax
+    mov %ax, %ds
+    lgdtl boot_gdt_pointer_copy - second_start
+    mov %cr0, %eax
+    or $1, %al
+    mov %eax, %cr0
+    ljmpl $0x18, $LOW(second_protected)
+    .balign 4
+boot_gdt_pointer_copy:
+    .word boot_gdt_end - boot_gdt - 1
+    .long LOW(boot_gdt)
+second_end:
+    .code32
+second_protected:
+    mov $0x10, %eax
+    mov %eax, %ds
+    mov %eax, %ss
+    mov %eax, %es
+    mov $1, %ebp
+    jmp enable
 
     .data
     .balign 16
@@ -90,10 +127,17 @@ boot_gdt:
     .quad 0x00cf9b000000ffff
 #endif
     .quad 0x00cf93000000ffff // 0x10 data
+    .quad 0x00cf9b000000ffff // 0x18 32-bit code
+boot_gdt_end:
     .globl boot_gdt_pointer
 boot_gdt_pointer:
-    .word . - boot_gdt - 1
+    .word boot_gdt_end - boot_gdt - 1
     .long LOW(boot_gdt)
+
+    .balign 8
+    .globl second_stack
+second_stack:
+    .fill 8
 
     .balign 4096
     .globl boot_root, fixmap_l1

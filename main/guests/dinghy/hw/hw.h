@@ -21,7 +21,17 @@ extern bool on_xen; // the machine is a Xen PVH domain
 #define IRQ_BASE 0x20
 #define XEN_VECTOR 0xf3
 
-void traps_init(void);
+#define TIMER_VECTOR 0x40
+#define KICK_VECTOR 0x41
+#define SECOND_START_PAGE 8 // page frame below 1 MiB where further CPUs start
+
+void traps_init(void);        // the tables that all CPUs share, and this CPU's own
+void traps_init_cpu(u32 cpu); // a further CPU's own
+
+// Local APIC (cpus.c)
+void apic_timer_arm(u64 deadline);
+void apic_kick(u32 cpu);
+void apic_interrupt(u32 vector);
 
 // PC devices (pc.c), used when not on Xen.
 void pc_console_init(void);
@@ -35,5 +45,7 @@ noreturn void pc_power(int how);
 
 // ACPI (acpi.c): where to write for power-off.
 void acpi_init(u64 rsdp);
+extern u8 apic_ids[MAX_CPUS]; // of the CPUs that the tables name, in their order
+extern u32 apic_count;
 bool acpi_power_off(void);
 extern u64 rsdp_address; // from the boot loader, or 0

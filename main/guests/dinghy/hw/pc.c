@@ -68,6 +68,10 @@ static void tsc_calibrate(void) {
 }
 
 void pc_timer_arm(u64 deadline) {
+    if (current()->cpu) {
+        apic_timer_arm(deadline); // the PIT interrupts the first CPU only
+        return;
+    }
     timer_deadline = deadline;
     if (!deadline) return;
     u64 now = pc_clock_ns();
@@ -129,6 +133,7 @@ void pc_power(int how) {
         outb(0xcf9, 0x06);
         outb(0x64, 0xfe);
     }
+    for (u64 until = pc_clock_ns() + 100000000; how != POWER_CRASH && pc_clock_ns() < until;) platform_relax(); // it may take a moment
     if (how != POWER_CRASH) pc_console_write("the machine did not react; halted\r\n", 35);
     for (;;) __asm__ volatile("cli\n hlt");
 }

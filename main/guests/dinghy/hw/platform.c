@@ -7,6 +7,7 @@ void platform_init(void) {
     machine.vcpus = 1;
     traps_init();
     cpu_read_name();
+    acpi_init(rsdp_address);
     if (on_xen) {
         strcopy(machine.mode, "pvh", sizeof machine.mode);
         xen_pvh_init(XEN_VECTOR);
@@ -14,7 +15,6 @@ void platform_init(void) {
         xen_time_init();
     } else {
         strcopy(machine.mode, "native", sizeof machine.mode);
-        acpi_init(rsdp_address);
         pc_init();
     }
 }
@@ -48,10 +48,8 @@ int xenstore(int operation, const char *path, char *value, uptr size) {
     return on_xen ? xen_store(operation, path, value, size) : -ENOSYS;
 }
 
-void platform_start_cpus(void) {}
-
 void platform_kick(u32 cpu) {
-    (void)cpu;
+    on_xen ? xen_kick(cpu) : apic_kick(cpu);
 }
 
 void platform_relax(void) {

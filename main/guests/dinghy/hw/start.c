@@ -87,7 +87,8 @@ void hw_start(u32 magic, u32 info) {
     for (u32 i = 0; i < ram_count; i++) {
         // Everything from 1 MiB to the end of the page array is in use.
         uptr from = (uptr)ram[i].start >> PAGE_SHIFT, to = (uptr)ram[i].end >> PAGE_SHIFT;
-        if (from < 256) pages_add(from, MIN(to, 256));
+        if (from < SECOND_START_PAGE) pages_add(from, MIN(to, SECOND_START_PAGE));
+        if (from < 256 && to > SECOND_START_PAGE + 1) pages_add(MAX(from, SECOND_START_PAGE + 1), MIN(to, 256));
         if (to > first) pages_add(MAX(from, first), to);
     }
     kernel_main();

@@ -15,15 +15,15 @@ struct gate { u16 low, selector; u8 ist, type; u16 middle; };
 #define USER_CS 0x23
 #define TSS_SELECTOR 0x28
 
-static struct tss tss;
-static u64 gdt[7];
+static struct tss tasks[MAX_CPUS];
+static u64 tables[MAX_CPUS][7];
 static struct gate idt[256];
 
 void kernel_stack_set(uptr top) {
 #ifdef __x86_64__
-    tss.rsp[0] = top;
+    tasks[current()->cpu].rsp[0] = top;
 #else
-    tss.esp0 = top;
+    tasks[current()->cpu].esp0 = top;
 #endif
 }
 
@@ -37,22 +37,32 @@ void user_frame_init(struct trap_frame *frame) {
 #endif
 }
 
-void traps_init(void) {
-    extern char trap_stubs[];
+void traps_init_cpu(u32 cpu) {
+    struct tss *tss = &tasks[cpu];
+    u64 *gdt = tables[cpu];
     u64 code = BITS == 64 ? 0x00af9b000000ffffULL : 0x00cf9b000000ffffULL, dpl3 = 3ULL << 45;
-    uptr base = (uptr)&tss;
+    uptr base = (uptr)tss;
     gdt[1] = code;
     gdt[2] = 0x00cf93000000ffffULL;
     gdt[3] = 0x00cf93000000ffffULL | dpl3;
     gdt[4] = code | dpl3;
-    gdt[5] = (sizeof tss - 1) | (u64)(base & 0xffffff) << 16 | 0x89ULL << 40 | (u64)(base >> 24 & 0xff) << 56;
+    gdt[5] = (sizeof *tss - 1) | (u64)(base & 0xffffff) << 16 | 0x89ULL << 40 | (u64)(base >> 24 & 0xff) << 56;
 #ifdef __x86_64__
     gdt[6] = base >> 32;
 #else
-    tss.ss0 = KERNEL_DS;
+    tss->ss0 = KERNEL_DS;
 #endif
-    tss.io_map = sizeof tss;
+    tss->io_map = sizeof *tss;
     kernel_stack_set((uptr)current() + KSTACK_SIZE);
+    struct { u16 limit; uptr base; } __attribute__((packed)) gdtr = {sizeof tables[0] - 1, (uptr)gdt}, idtr = {sizeof idt - 1, (uptr)idt};
+    __asm__ volatile("lgdt %0\n lidt %1\n ltr %w2" : : "m"(gdtr), "m"(idtr), "r"(TSS_SELECTOR) : "memory");
+#ifndef __x86_64__
+    __asm__ volatile("ljmp %0, $1f\n1:" : : "i"(KERNEL_CS));
+#endif
+}
+
+void traps_init(void) {
+    extern char trap_stubs[];
     for (u32 vector = 0; vector < 256; vector++) {
         uptr entry = (uptr)trap_stubs + vector * 16;
         u8 type = vector == 0x80 || vector == 3 ? 0xee : 0x8e; // interrupt gates: interrupts stay off in the kernel
@@ -61,11 +71,7 @@ void traps_init(void) {
         idt[vector].high = (u32)(entry >> 32);
 #endif
     }
-    struct { u16 limit; uptr base; } __attribute__((packed)) gdtr = {sizeof gdt - 1, (uptr)gdt}, idtr = {sizeof idt - 1, (uptr)idt};
-    __asm__ volatile("lgdt %0\n lidt %1\n ltr %w2" : : "m"(gdtr), "m"(idtr), "r"(TSS_SELECTOR) : "memory");
-#ifndef __x86_64__
-    __asm__ volatile("ljmp %0, $1f\n1:" : : "i"(KERNEL_CS));
-#endif
+    traps_init_cpu(0);
 }
 
 void trap(struct trap_frame *frame) {
@@ -79,6 +85,7 @@ void trap(struct trap_frame *frame) {
     } else if (frame->vector >= IRQ_BASE) {
         counters.interrupts++;
         if (frame->vector == XEN_VECTOR) events_dispatch();
+        else if (frame->vector >= TIMER_VECTOR) apic_interrupt((u32)frame->vector);
         else pc_interrupt((u32)frame->vector - IRQ_BASE);
     } else {
         user_exception(frame, NULL);
