@@ -20,6 +20,7 @@ import { ConsoleLog } from './console-log.ts';
 import type { OpenedLab, SavedLab } from './lab-file.ts';
 import type { CarriedFiles, HostCalls, HostReport } from './host-messages.ts';
 import { HostProxy, type SpawnWorker } from './host-proxy.ts';
+import { prepareKernel } from '../toolstack/builder/kernel-image.ts';
 
 /** Virtual length of an epoch when nothing forces a shorter one. */
 const EPOCH_NS = 1_000_000;
@@ -455,6 +456,7 @@ export class Lab implements Clocked {
       const before = this.domains.get(uuid);
       task.phase = 'reading kernel';
       const files: CarriedFiles = { kernel: await this.#readFile(spec.kernel, 'kernel') };
+      if (spec.mode !== 'native') files.kernel = await prepareKernel(files.kernel);
       if (spec.ramdisk) files.ramdisk = await this.#readFile(spec.ramdisk, 'ramdisk');
       task.phase = 'building';
       this.onChanged();
