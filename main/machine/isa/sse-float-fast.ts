@@ -1,2 +1,247 @@
+// The common cases of SSE arithmetic as WebAssembly: all exceptions masked, rounding to nearest, no DAZ or FTZ, operands and results that are
+// zeros or normal numbers well inside the range. Then WebAssembly's result is the x86's, and the only flag that can arise is PE: it is
+// already set (it is sticky), or the operation is seen to have been exact. Everything else goes on to the exact routine.
+// Invariant: nothing is changed unless every lane is such a case.
+
+import { E, i32, i64, konst, select } from '../wasm/expr.ts';
+import { F, Next, STATE } from '../cpu/layout.ts';
 import type { Semantics } from './semantics.ts';
-export function fastPath(_s: Semantics, _opcode: number, _column: string): void {}
+import { operandAddress } from './vector.ts';
+
+const PRECISION = 0x20;
+/** MXCSR without its flags when all exceptions are masked and everything else is at its default. */
+const DEFAULT = 0x1f80;
+
+interface Lane {
+  bytes: 4 | 8;
+  int: 'i32' | 'i64';
+  load: (address: E, offset: number) => E;
+  store: (s: Semantics, address: E, offset: number, bits: E) => void;
+  toFloat: (bits: E) => E;
+  toBits: (value: E) => E;
+  /** Zero or normal: no denormal, infinity or NaN. */
+  plain: (bits: E) => E;
+  /** Zero, or normal and not in the lowest binade, where a result may have been tiny before rounding. */
+  safe: (bits: E) => E;
+}
+/** (bits << 1) - lowest < span, unsigned, or a zero. */
+const within = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: number): E => {
+  const width = t === 'i32' ? 32n : 64n;
+  const shift = width - BigInt(exponentBits);
+  const k = (v: bigint) => konst(t, v);
+  const doubled = bits.shl(k(1n));
+  const span = (1n << BigInt(exponentBits)) - 1n - BigInt(lowest);
+  return doubled.eqz().or(doubled.sub(k(BigInt(lowest) << shift)).ltU(k(span << shift)));
+};
+const SINGLE: Lane = {
+  bytes: 4,
+  int: 'i32',
+  load: (a, o) => a.ld32(o),
+  store: (s, a, o, v) => s.f.st32(a, o, v),
+  toFloat: (b) => b.op(0xbe, 'f32'),
+  toBits: (v) => v.op(0xbc, 'i32'),
+  plain: (b) => within(b, 'i32', 8, 1),
+  safe: (b) => within(b, 'i32', 8, 2),
+};
+const DOUBLE: Lane = {
+  bytes: 8,
+  int: 'i64',
+  load: (a, o) => a.ld64(o),
+  store: (s, a, o, v) => s.f.st64(a, o, v),
+  toFloat: (b) => b.op(0xbf, 'f64'),
+  toBits: (v) => v.op(0xbd, 'i64'),
+  plain: (b) => within(b, 'i64', 11, 1),
+  safe: (b) => within(b, 'i64', 11, 2),
+};
+const lanesOf = (column: string): { lane: Lane; count: number } => {
+  const lane = column === 'np' || column === 'f3' ? SINGLE : DOUBLE;
+  return { lane, count: column === 'f3' || column === 'f2' ? 1 : 16 / lane.bytes };
+};
+
+const mxcsr = (): E => i32(0).ld32(STATE + F.mxcsr);
+const inexactKnown = (): E => mxcsr().and(PRECISION);
+/** SSE is available and MXCSR at its default (its flags aside). */
+function whenDefault(s: Semantics, body: () => void): void {
+  const blocked = s.state('cr0').and(12).or(s.state('cr4').and(0x200).xor(0x200)).or(mxcsr().and(0xffc0).xor(DEFAULT));
+  s.if(blocked.eqz(), body);
+}
+const done = (s: Semantics): void => s.f.return(i32(Next.Sequential));
+
+/** Writes the cases that need no routine; falls through when the routine is needed. */
+export function fastPath(s: Semantics, opcode: number, column: string): void {
+  switch (opcode) {
+    case 0x51:
+    case 0x58:
+    case 0x59:
+    case 0x5c:
+    case 0x5d:
+    case 0x5e:
+    case 0x5f:
+      return whenDefault(s, () => arithmetic(s, opcode, column));
+    case 0xc2:
+      return whenDefault(s, () => compareToMask(s, column));
+    case 0x2e:
+    case 0x2f:
+      return whenDefault(s, () => compareToFlags(s, column === '66' ? DOUBLE : SINGLE));
+    case 0x2a:
+      if (column === 'f2' || column === 'f3') whenDefault(s, () => fromInteger(s, column));
+      return;
+    case 0x2c:
+    case 0x2d:
+      if (column === 'f2' || column === 'f3') whenDefault(s, () => toInteger(s, column === 'f2' ? DOUBLE : SINGLE, opcode === 0x2c));
+      return;
+    case 0x5a:
+      if (column === 'f2' || column === 'f3') whenDefault(s, () => betweenFormats(s, column === 'f3'));
+  }
+}
+
+/** Both operands of each lane, and the address of the destination. */
+function operands(s: Semantics, lane: Lane, count: number): { a: E[]; b: E[]; to: E } {
+  const from = operandAddress(s, 1, count === 1 ? lane.bytes : 16);
+  const to = s.vectorAddress(0);
+  const b = Array.from({ length: count }, (_, n) => s.let(lane.load(from, n * lane.bytes)));
+  const a = Array.from({ length: count }, (_, n) => s.let(lane.load(to, n * lane.bytes)));
+  return { a, b, to };
+}
+const all = (conditions: E[]): E => conditions.reduce((sum, c) => sum.and(c));
+
+function arithmetic(s: Semantics, opcode: number, column: string): void {
+  const { lane, count } = lanesOf(column);
+  const unary = opcode === 0x51;
+  const choice = opcode === 0x5d || opcode === 0x5f;
+  const { a, b, to } = operands(s, lane, count);
+  const inputs = unary ? b.map(lane.plain) : [...a.map(lane.plain), ...b.map(lane.plain)];
+  s.if(all(inputs), () => {
+    const results: E[] = [];
+    const fine: E[] = [];
+    for (let n = 0; n < count; n++) {
+      const x = s.let(lane.toFloat(a[n]!));
+      const y = s.let(lane.toFloat(b[n]!));
+      if (choice) {
+        results.push(s.let(select(opcode === 0x5d ? x.flt(y) : x.fgt(y), a[n]!, b[n]!)));
+        continue;
+      }
+      const r = s.let(opcode === 0x51 ? y.sqrt() : opcode === 0x58 ? x.add(y) : opcode === 0x5c ? x.sub(y) : opcode === 0x59 ? x.mul(y) : x.div(y));
+      const bits = s.let(lane.toBits(r));
+      results.push(bits);
+      const isZero = (v: E) => v.shl(konst(lane.int, 1)).eqz();
+      switch (opcode) {
+        case 0x51:
+          // a negative operand makes a NaN, which is not safe; -0 stays
+          fine.push(lane.safe(bits).and(inexactKnown().ne(0)));
+          break;
+        case 0x58:
+        case 0x5c: {
+          // Knuth's exact error of a sum: zero if nothing was lost
+          const y1 = opcode === 0x58 ? y : s.let(y.neg());
+          const v = s.let(r.sub(x));
+          const error = x.sub(r.sub(v)).add(y1.sub(v));
+          const exact = s.let(lane.toBits(error)).shl(konst(lane.int, 1)).eqz();
+          fine.push(lane.safe(bits).and(inexactKnown().ne(0).or(exact)));
+          break;
+        }
+        case 0x59:
+          fine.push(select(isZero(bits), isZero(a[n]!).or(isZero(b[n]!)), lane.safe(bits).and(inexactKnown().ne(0))));
+          break;
+        default:
+          fine.push(isZero(b[n]!).eqz().and(select(isZero(bits), isZero(a[n]!), lane.safe(bits).and(inexactKnown().ne(0)))));
+      }
+    }
+    const commit = () => {
+      results.forEach((v, n) => lane.store(s, to, n * lane.bytes, v));
+      done(s);
+    };
+    if (choice) commit();
+    else s.if(all(fine), commit);
+  });
+}
+
+function compareToMask(s: Semantics, column: string): void {
+  const { lane, count } = lanesOf(column);
+  const { a, b, to } = operands(s, lane, count);
+  s.if(all([...a.map(lane.plain), ...b.map(lane.plain)]), () => {
+    const imm = s.let(s.immediate().lo());
+    const results = a.map((_, n) => {
+      const x = s.let(lane.toFloat(a[n]!));
+      const y = s.let(lane.toFloat(b[n]!));
+      const low = imm.and(3);
+      const holds = select(low.eqz(), x.eq(y), select(low.eq(1), x.flt(y), select(low.eq(2), x.fle(y), i32(0))));
+      const bit = holds.xor(imm.shrU(2).and(1));
+      return s.let(lane.int === 'i32' ? i32(0).sub(bit) : i64(0).sub(bit.zx()));
+    });
+    results.forEach((v, n) => lane.store(s, to, n * lane.bytes, v));
+    done(s);
+  });
+}
+
+function compareToFlags(s: Semantics, lane: Lane): void {
+  const { a, b } = operands(s, lane, 1);
+  s.if(lane.plain(a[0]!).and(lane.plain(b[0]!)), () => {
+    const x = s.let(lane.toFloat(a[0]!));
+    const y = s.let(lane.toFloat(b[0]!));
+    s.setArithmeticFlags(s.let(x.flt(y).or(x.eq(y).shl(6))));
+    done(s);
+  });
+}
+
+/** CVTSI2SS and CVTSI2SD: without PE known only what the significand surely holds. */
+function fromInteger(s: Semantics, column: 'f2' | 'f3'): void {
+  const wide = s.sizeOf(1) === 64;
+  const v = s.let(s.read(1));
+  const double = column === 'f2';
+  const commit = () => {
+    const to = s.vectorAddress(0);
+    // f32.convert_i32_s B2, f32.convert_i64_s B4, f64.convert_i32_s B7, f64.convert_i64_s B9
+    if (double) s.f.stF64(to, 0, v.op(wide ? 0xb9 : 0xb7, 'f64'));
+    else s.f.stF32(to, 0, v.op(wide ? 0xb4 : 0xb2, 'f32'));
+    done(s);
+  };
+  if (double && !wide) return commit();
+  const bits = double ? 53n : 24n;
+  const t = wide ? 'i64' : 'i32';
+  const small = v.add(konst(t, 1n << bits)).leU(konst(t, 2n << bits));
+  s.if(small.or(inexactKnown()), commit);
+}
+
+/** CVT(T)SS2SI and CVT(T)SD2SI for results that fit. */
+function toInteger(s: Semantics, lane: Lane, truncate: boolean): void {
+  const wide = s.size === 64;
+  const from = operandAddress(s, 1, lane.bytes);
+  const bits = s.let(lane.load(from, 0));
+  const double = lane === DOUBLE;
+  s.if(lane.plain(bits), () => {
+    const x = s.let(lane.toFloat(bits));
+    const r = s.let(truncate ? x.trunc() : x.nearest());
+    const limit = wide ? 2 ** 63 : 2 ** 31;
+    // as a double, every bound is exact; singles are widened for the test (f64.promote_f32 BB)
+    const d = s.let(double ? r : r.op(0xbb, 'f64'));
+    const fits = d.fge(konst('f64', -limit)).and(d.flt(konst('f64', limit)));
+    s.if(fits.and(r.eq(x).or(inexactKnown().ne(0))), () => {
+      // i64.trunc_f64_s B0, i32.trunc_f64_s AA
+      s.write(0, s.let(wide ? d.op(0xb0, 'i64') : d.op(0xaa, 'i32')));
+      done(s);
+    });
+  });
+}
+
+function betweenFormats(s: Semantics, widen: boolean): void {
+  const lane = widen ? SINGLE : DOUBLE;
+  const from = operandAddress(s, 1, lane.bytes);
+  const bits = s.let(lane.load(from, 0));
+  s.if(lane.plain(bits), () => {
+    const x = s.let(lane.toFloat(bits));
+    if (widen) {
+      s.f.stF64(s.vectorAddress(0), 0, x.op(0xbb, 'f64'));
+      done(s);
+      return;
+    }
+    const r = s.let(x.op(0xb6, 'f32'));
+    const rounded = s.let(SINGLE.toBits(r));
+    // a zero result of a number that is not zero has underflowed
+    const underflowed = rounded.shl(1).eqz().and(bits.shl(1n).eqz().xor(1));
+    s.if(SINGLE.safe(rounded).and(underflowed.eqz()).and(inexactKnown().ne(0).or(r.op(0xbb, 'f64').eq(x))), () => {
+      s.f.stF32(s.vectorAddress(0), 0, r);
+      done(s);
+    });
+  });
+}

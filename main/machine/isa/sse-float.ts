@@ -1,4 +1,4 @@
-// SSE, SSE2 and SSE3 floating-point instructions. The common cases of arithmetic are WebAssembly (fast.ts beside this file describes which);
+// SSE, SSE2 and SSE3 floating-point instructions. The common cases of arithmetic are WebAssembly (sse-float-fast.ts says which);
 // everything else is exact in main/machine/cpu/fpu/sse.ts, by one routine for each mandatory prefix.
 
 import { instruction, type Instruction } from './instruction.ts';
