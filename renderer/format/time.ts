@@ -42,6 +42,7 @@ export function formatTick(ns: number, decimals = 0): string {
 /** A length of time, in the unit that keeps it readable: 702 ns, 31 µs, 61.3 ms, 9.8 s, 3 min 11 s, 2 h 05 min. */
 export function formatDuration(ns: number): string {
   if (!Number.isFinite(ns)) return '–';
+  if (ns === 0) return `0${NBSP}s`;
   if (ns < 1e3) return `${formatNumber(ns)}${NBSP}ns`;
   if (ns < 1e6) return `${formatNumber(ns / 1e3, ns < 1e5 ? 1 : 0)}${NBSP}µs`;
   if (ns < SECOND_NS) return `${formatNumber(ns / 1e6, ns < 1e8 ? 1 : 0)}${NBSP}ms`;

@@ -334,6 +334,15 @@ export const en = {
     ramdiskNeedsKernel: 'A ramdisk is given to a kernel: import the kernel, then choose this file as its ramdisk.',
     openLabInstead: 'Open it with Open lab.',
     check: (text: string, found: boolean) => `${text}: ${found ? 'found' : 'not found'}`,
+    /** Words for what an image says of itself; others are shown as the engine names them. */
+    facts: {
+      guestOs: 'Guest system',
+      guestVersion: 'Guest version',
+      xenVersion: 'Xen interface',
+      loader: 'Loader',
+      source: 'Described by',
+      features: 'Features',
+    } as Readonly<Record<string, string>>,
     ignored: (keys: readonly string[]) => `Not honoured here: ${keys.join(', ')}.`,
     mode: 'Mode',
     host: 'Host',

@@ -71,6 +71,7 @@ describe('times', () => {
   });
 
   it('picks the unit of a duration', () => {
+    expect(plain(formatDuration(0))).toBe('0~s');
     expect(plain(formatDuration(702))).toBe('702~ns');
     expect(plain(formatDuration(31_000))).toBe('31.0~µs');
     expect(plain(formatDuration(61.3e6))).toBe('61.3~ms');
