@@ -31,7 +31,9 @@ function installPackages(): void {
     });
     if (done.status === 0) return;
   }
-  console.log(`Missing Debian packages: ${missing.join(', ')}. Tests that need them are skipped or fail; install them with apt.`);
+  console.log(
+    `Missing Debian packages: ${missing.join(', ')}. Tests that need them are skipped or fail; install them with apt.`,
+  );
 }
 
 interface Total {

@@ -48,14 +48,21 @@ export const labService = {
     createDomain: method<{ uuid: string }>()(z.strictObject({ host: z.string(), spec: DomainSpec })),
     /** Creates from a template; name, memory and the rest may be overridden. A free name is chosen when none is given. */
     createFromTemplate: method<{ uuid: string }>()(
-      z.strictObject({ host: z.string(), template: z.string(), offer: z.string().optional(), overrides: z.record(z.string(), z.unknown()).default({}) }),
+      z.strictObject({
+        host: z.string(),
+        template: z.string(),
+        offer: z.string().optional(),
+        overrides: z.record(z.string(), z.unknown()).default({}),
+      }),
     ),
     /** Why a template or spec cannot be created on each host right now: host name -> sentence, absent = it can. */
     refusals: method<Record<string, string>>()(z.strictObject({ mode: z.string(), memoryMiB: z.number() })),
     pauseDomain: method<void>()(uuid),
     unpauseDomain: method<void>()(uuid),
     /** Asks the guest to shut down. */
-    shutdownDomain: method<void>()(z.strictObject({ uuid: z.string(), reason: z.enum(['poweroff', 'reboot']).default('poweroff') })),
+    shutdownDomain: method<void>()(
+      z.strictObject({ uuid: z.string(), reason: z.enum(['poweroff', 'reboot']).default('poweroff') }),
+    ),
     destroyDomain: method<void>()(uuid),
     /** Boots a domain again from its kernel, whatever state it is in. */
     restartDomain: method<void>()(uuid),
@@ -65,7 +72,9 @@ export const labService = {
 
     typeConsole: method<void>()(z.strictObject({ uuid: z.string(), bytes: z.instanceof(Uint8Array) })),
     /** The last `limit` bytes of a console's output. */
-    consoleHistory: method<ConsoleChunk>()(z.strictObject({ uuid: z.string(), limit: z.int().min(1).max(4_194_304).default(262_144) })),
+    consoleHistory: method<ConsoleChunk>()(
+      z.strictObject({ uuid: z.string(), limit: z.int().min(1).max(4_194_304).default(262_144) }),
+    ),
     figures: method<FiguresSample>()(uuid),
 
     inspectFile: method<FileReport>()(z.strictObject({ path: z.string() })),

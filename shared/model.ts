@@ -6,7 +6,10 @@ const name = z
   .string()
   .min(1)
   .max(40)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'a name has letters, digits, dots, dashes and underscores, and starts with a letter or digit');
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+    'a name has letters, digits, dots, dashes and underscores, and starts with a letter or digit',
+  );
 
 /** Limits that forms and schemas share. */
 export const LIMITS = {

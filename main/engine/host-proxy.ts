@@ -59,7 +59,11 @@ export class HostProxy {
   }
 
   /** Asks the host. Rejects with a BulkheadError: the host's own, or `host-lost`. */
-  call<C extends HostCall>(call: C, args: HostCalls[C]['args'], transfer: ArrayBuffer[] = []): Promise<HostCalls[C]['result']> {
+  call<C extends HostCall>(
+    call: C,
+    args: HostCalls[C]['args'],
+    transfer: ArrayBuffer[] = [],
+  ): Promise<HostCalls[C]['result']> {
     if (this.#dead) return Promise.reject(this.#dead);
     const id = this.#next++;
     return new Promise((resolve, reject) => {

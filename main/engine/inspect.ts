@@ -49,9 +49,18 @@ export async function inspectFile(file: string): Promise<FileReport> {
       bits: kernel.bits,
       facts: kernel.facts,
       checked,
-      suggested: { kernel: file, name: safeName(path.basename(file)), memoryMiB: kernel.memoryMiB, mode: kernel.modes[0] },
+      suggested: {
+        kernel: file,
+        name: safeName(path.basename(file)),
+        memoryMiB: kernel.memoryMiB,
+        mode: kernel.modes[0],
+      },
     };
   return { ...base, kind: 'unknown', summary: kernel.summary, modes: [], bits: null, facts: kernel.facts, checked };
 }
 
-const safeName = (s: string): string => s.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '').slice(0, 30) || 'guest';
+const safeName = (s: string): string =>
+  s
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 30) || 'guest';

@@ -170,7 +170,9 @@ export class LabServer {
             last = lab.clock.now;
             lab
               .figures(uuid)
-              .then((figures) => send({ uuid, at: last, figures, cpuPercent: lab.domains.get(uuid)?.status.cpuPercent ?? 0 }))
+              .then((figures) =>
+                send({ uuid, at: last, figures, cpuPercent: lab.domains.get(uuid)?.status.cpuPercent ?? 0 }),
+              )
               .catch(() => {}) // the domain or its host went away meanwhile: the status says so
               .finally(() => (busy = false));
           }, FIGURES_EVERY_MS);

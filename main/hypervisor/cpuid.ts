@@ -18,7 +18,14 @@ export const XEN_MINOR = 17;
 
 const HYPERVISOR_PRESENT = 0x8000_0000;
 /** Leaf 1 EDX bits that a PV guest does not see: it has no page-size extensions, global pages, MTRRs or machine check. */
-const PV_HIDDEN_EDX = FEATURE_EDX.PSE | FEATURE_EDX.PGE | FEATURE_EDX.MTRR | FEATURE_EDX.PSE36 | FEATURE_EDX.MCE | FEATURE_EDX.MCA | FEATURE_EDX.SEP;
+const PV_HIDDEN_EDX =
+  FEATURE_EDX.PSE |
+  FEATURE_EDX.PGE |
+  FEATURE_EDX.MTRR |
+  FEATURE_EDX.PSE36 |
+  FEATURE_EDX.MCE |
+  FEATURE_EDX.MCA |
+  FEATURE_EDX.SEP;
 const EXT_EDX_RDTSCP = 1 << 27;
 const EXT_EDX_1GB = 1 << 26;
 const EXT_EDX_LM = 1 << 29;

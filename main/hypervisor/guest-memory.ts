@@ -23,7 +23,12 @@ export function addressAllowed(v: GuestVcpu, address: bigint, length: number): b
 
 /** Machine address of a guest linear address, or -1. */
 export function translate(v: GuestVcpu, address: bigint, write: boolean): number {
-  const maddr = v.domain.host.core.translate(Number(address & 0xffff_ffffn) | 0, Number((address >> 32n) & 0xffff_ffffn) | 0, write ? WRITE : READ, false);
+  const maddr = v.domain.host.core.translate(
+    Number(address & 0xffff_ffffn) | 0,
+    Number((address >> 32n) & 0xffff_ffffn) | 0,
+    write ? WRITE : READ,
+    false,
+  );
   return maddr < v.domain.mem.ramBytes ? maddr : -1;
 }
 
@@ -32,7 +37,7 @@ export function copyIn(v: GuestVcpu, address: bigint, length: number): Uint8Arra
   if (!addressAllowed(v, address, length)) return null;
   const mem = v.domain.mem;
   const out = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const at = address + BigInt(done);
     const chunk = Math.min(length - done, 4096 - Number(at & 0xfffn));
     const maddr = translate(v, at, false);
@@ -54,7 +59,7 @@ export function viewIn(v: GuestVcpu, address: bigint, length: number): DataView 
 export function copyOut(v: GuestVcpu, address: bigint, bytes: Uint8Array): boolean {
   if (!addressAllowed(v, address, bytes.length)) return false;
   const mem = v.domain.mem;
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const at = address + BigInt(done);
     const chunk = Math.min(bytes.length - done, 4096 - Number(at & 0xfffn));
     const maddr = translate(v, at, true);

@@ -14,7 +14,19 @@ export function domainPath(domid: number): string {
 }
 
 /** Directories that the guest owns; the rest of its tree it may only read. */
-const GUEST_OWNED = ['device', 'control/shutdown', 'control/feature-poweroff', 'control/feature-reboot', 'control/feature-suspend', 'control/sysrq', 'data', 'drivers', 'feature', 'attr', 'error'];
+const GUEST_OWNED = [
+  'device',
+  'control/shutdown',
+  'control/feature-poweroff',
+  'control/feature-reboot',
+  'control/feature-suspend',
+  'control/sysrq',
+  'data',
+  'drivers',
+  'feature',
+  'attr',
+  'error',
+];
 
 export function introduceDomain(store: Store, d: Domain, spec: DomainSpec, rings: Rings): void {
   const base = domainPath(d.domid);

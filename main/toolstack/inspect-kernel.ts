@@ -44,7 +44,8 @@ export function inspectKernel(file: Uint8Array): KernelReport {
       const notes = readXenNotes(image);
       if (look('Xen ELF notes or a __xen_guest section', notes !== null)) {
         const n = notes as unknown as Record<string, unknown>;
-        for (const [label, value] of Object.entries(n)) if (typeof value === 'string' && value) report.facts.push({ label, value });
+        for (const [label, value] of Object.entries(n))
+          if (typeof value === 'string' && value) report.facts.push({ label, value });
       }
       const pvh = look('a PVH entry point (PHYS32_ENTRY)', format === 'pvh' || pvhNote(image.notes));
       if (format === 'multiboot' || pvh) report.modes.push('native');
@@ -71,5 +72,7 @@ export function inspectKernel(file: Uint8Array): KernelReport {
   return report;
 }
 
-const pvhNote = (notes: readonly { name: string; type: number }[]): boolean => notes.some((n) => n.name === 'Xen' && n.type === 18);
-const hasPvEntry = (notes: object): boolean => (notes as { entry?: unknown }).entry !== undefined && (notes as { entry?: unknown }).entry !== null;
+const pvhNote = (notes: readonly { name: string; type: number }[]): boolean =>
+  notes.some((n) => n.name === 'Xen' && n.type === 18);
+const hasPvEntry = (notes: object): boolean =>
+  (notes as { entry?: unknown }).entry !== undefined && (notes as { entry?: unknown }).entry !== null;

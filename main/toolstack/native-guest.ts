@@ -34,7 +34,7 @@ export class NativeGuest {
       throw new BulkheadError({
         code: 'not-enough-memory',
         what: `${host.name} has ${host.memoryMiB} MiB and the machine asks for ${spec.memoryMiB} MiB.`,
-        why: 'A native kernel uses the host\'s own memory.',
+        why: "A native kernel uses the host's own memory.",
         action: `Give it at most ${host.memoryMiB} MiB.`,
         field: 'memoryMiB',
       });
@@ -46,7 +46,11 @@ export class NativeGuest {
       onSerial: (byte) => this.pending.push(byte),
     });
     try {
-      const state = this.machine.load({ kernel: files.kernel, ramdisk: files.ramdisk ?? null, commandLine: spec.cmdline });
+      const state = this.machine.load({
+        kernel: files.kernel,
+        ramdisk: files.ramdisk ?? null,
+        commandLine: spec.cmdline,
+      });
       this.bits = state.description.startsWith('64') || state.mode === 'long64' ? 64 : 32;
     } catch (error) {
       throw error instanceof KernelImageError ? kernelError(error) : error;
@@ -104,7 +108,15 @@ export class NativeGuest {
             : null;
     return {
       domid: NATIVE,
-      state: stop ? (stop.reason === 'triple-fault' ? 'crashed' : 'shutdown') : this.paused ? 'paused' : this.idle ? 'blocked' : 'running',
+      state: stop
+        ? stop.reason === 'triple-fault'
+          ? 'crashed'
+          : 'shutdown'
+        : this.paused
+          ? 'paused'
+          : this.idle
+            ? 'blocked'
+            : 'running',
       reason,
       shutdown: stop ? (stop.reason === 'power-off' ? 'poweroff' : stop.reason === 'reset' ? 'reboot' : 'crash') : null,
       bits: this.bits,
@@ -116,7 +128,15 @@ export class NativeGuest {
 
   figures(): Figures {
     const { instructions } = this.machine;
-    return { instructions, cpuNs: Math.floor((instructions * 1000) / this.clockMHz), hypercalls: {}, exits: {}, faults: {}, pages: { RAM: this.spec.memoryMiB * 256 }, io: {} };
+    return {
+      instructions,
+      cpuNs: Math.floor((instructions * 1000) / this.clockMHz),
+      hypercalls: {},
+      exits: {},
+      faults: {},
+      pages: { RAM: this.spec.memoryMiB * 256 },
+      io: {},
+    };
   }
 
   pcpuUse(pcpus: number): { running: number | null; busy: { domid: number; ns: number }[] }[] {
@@ -125,13 +145,18 @@ export class NativeGuest {
     // The machine counts all processors together: shared evenly among those it has.
     const share = Math.floor((ran * 1000) / this.clockMHz / this.machine.vcpus.length);
     return Array.from({ length: pcpus }, (_, i) =>
-      i < this.machine.vcpus.length && share > 0 ? { running: NATIVE, busy: [{ domid: NATIVE, ns: share }] } : { running: null, busy: [] },
+      i < this.machine.vcpus.length && share > 0
+        ? { running: NATIVE, busy: [{ domid: NATIVE, ns: share }] }
+        : { running: null, busy: [] },
     );
   }
 
   digest(): string {
     const hash = createHash('sha256');
-    for (const v of this.machine.vcpus) hash.update(JSON.stringify(v.saveState(), (_k, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value)));
+    for (const v of this.machine.vcpus)
+      hash.update(
+        JSON.stringify(v.saveState(), (_k, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value)),
+      );
     hash.update(this.machine.memory.copyOut(0, this.machine.memory.ramBytes));
     return hash.digest('hex');
   }

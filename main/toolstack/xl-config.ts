@@ -92,7 +92,13 @@ export function readXlConfig(text: string, file: string): XlConfig {
   const ignored: string[] = [];
   const root: string[] = [];
   const wrong = (key: string, why: string): BulkheadError =>
-    new BulkheadError({ code: 'invalid-argument', what: `${file}: ${key} cannot be used.`, why, action: 'Correct the file.', field: key });
+    new BulkheadError({
+      code: 'invalid-argument',
+      what: `${file}: ${key} cannot be used.`,
+      why,
+      action: 'Correct the file.',
+      field: key,
+    });
   const string = (key: string, v: Value): string => {
     if (typeof v !== 'string') throw wrong(key, 'It must be a text in quotes.');
     return v;
@@ -143,7 +149,9 @@ export function readXlConfig(text: string, file: string): XlConfig {
         break;
       case 'vif':
         spec.nics = list(key, v).map((n) => {
-          const fields = Object.fromEntries(n.split(',').map((f) => f.split('=').map((s) => s.trim()) as [string, string]));
+          const fields = Object.fromEntries(
+            n.split(',').map((f) => f.split('=').map((s) => s.trim()) as [string, string]),
+          );
           return { ...(fields.bridge ? { bridge: fields.bridge } : {}), ...(fields.mac ? { mac: fields.mac } : {}) };
         });
         break;
@@ -155,7 +163,10 @@ export function readXlConfig(text: string, file: string): XlConfig {
 }
 
 /** xl-disk-configuration(5): positional target, format, vdev, access; or key=value; or the older file:path,vdev,mode. */
-function readDisk(text: string, wrong: (key: string, why: string) => BulkheadError): { path: string; format: string; vdev: string; readOnly: boolean } {
+function readDisk(
+  text: string,
+  wrong: (key: string, why: string) => BulkheadError,
+): { path: string; format: string; vdev: string; readOnly: boolean } {
   const disk = { path: '', format: 'raw', vdev: 'xvda', readOnly: false };
   const positional = ['target', 'format', 'vdev', 'access'];
   const parts = text.split(',').map((p) => p.trim());

@@ -2,7 +2,24 @@
 
 import { At, Case, Fx, WINDOW } from './case.ts';
 
-const NAMES = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
+const NAMES = [
+  'rax',
+  'rcx',
+  'rdx',
+  'rbx',
+  'rsp',
+  'rbp',
+  'rsi',
+  'rdi',
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+];
 /** CF PF AF ZF SF DF OF. */
 const FLAGS = 0xcd5;
 /** Flags that the SDM leaves undefined, by instruction: they differ between makers, and the core follows none on purpose. */
@@ -27,7 +44,8 @@ export function differences(expected: Case, actual: Case, ignoreFlags = 0): stri
   const mask = FLAGS & ~ignoreFlags;
   say('flags', expected.get(At.rflags) & mask, actual.get(At.rflags) & mask);
   const wide = expected.mode === 64;
-  for (let n = 0; n < (wide ? 16 : 8); n++) say(NAMES[n]!, BigInt.asUintN(expected.mode, expected.gpr(n)), BigInt.asUintN(expected.mode, actual.gpr(n)));
+  for (let n = 0; n < (wide ? 16 : 8); n++)
+    say(NAMES[n]!, BigInt.asUintN(expected.mode, expected.gpr(n)), BigInt.asUintN(expected.mode, actual.gpr(n)));
   const fx = (c: Case, offset: number) => c.view.getUint16(At.fx + offset, true);
   say('fcw', fx(expected, Fx.control), fx(actual, Fx.control));
   say('fsw', fx(expected, Fx.status), fx(actual, Fx.status));
@@ -43,10 +61,15 @@ export function differences(expected: Case, actual: Case, ignoreFlags = 0): stri
     const [e, a] = [expected.bytes.subarray(at, at + 16), actual.bytes.subarray(at, at + 16)];
     if (bytesHex(e) !== bytesHex(a)) out.push(`xmm${n}: hardware ${bytesHex(e)}, core ${bytesHex(a)}`);
   }
-  const [e, a] = [expected.bytes.subarray(At.window, At.window + WINDOW), actual.bytes.subarray(At.window, At.window + WINDOW)];
+  const [e, a] = [
+    expected.bytes.subarray(At.window, At.window + WINDOW),
+    actual.bytes.subarray(At.window, At.window + WINDOW),
+  ];
   if (bytesHex(e) !== bytesHex(a)) {
     const first = e.findIndex((x, n) => x !== a[n]);
-    out.push(`memory +${first}: hardware ${bytesHex(e.subarray(first, first + 16))}, core ${bytesHex(a.subarray(first, first + 16))}`);
+    out.push(
+      `memory +${first}: hardware ${bytesHex(e.subarray(first, first + 16))}, core ${bytesHex(a.subarray(first, first + 16))}`,
+    );
   }
   return out;
 }
@@ -62,8 +85,20 @@ export function describe(c: Case): string {
   const fx = At.fx;
   const parts = [`${c.mode}-bit ${bytesHex(c.code)}`, `flags ${hex(c.get(At.rflags) & FLAGS)}`];
   parts.push(Array.from({ length: c.mode === 64 ? 16 : 8 }, (_, n) => `${NAMES[n]}=${hex(c.gpr(n))}`).join(' '));
-  parts.push(`fcw ${hex(c.view.getUint16(fx, true))} fsw ${hex(c.view.getUint16(fx + 2, true))} ftw ${hex(c.bytes[fx + 4]!)} mxcsr ${hex(c.get(fx + 24))}`);
-  parts.push(Array.from({ length: 8 }, (_, n) => `st${n}=${extended(c.bytes.subarray(fx + Fx.st + n * 16, fx + Fx.st + n * 16 + 10))}`).join(' '));
-  parts.push(Array.from({ length: 8 }, (_, n) => `xmm${n}=${bytesHex(c.bytes.subarray(fx + Fx.xmm + n * 16, fx + Fx.xmm + n * 16 + 16))}`).join(' '));
+  parts.push(
+    `fcw ${hex(c.view.getUint16(fx, true))} fsw ${hex(c.view.getUint16(fx + 2, true))} ftw ${hex(c.bytes[fx + 4]!)} mxcsr ${hex(c.get(fx + 24))}`,
+  );
+  parts.push(
+    Array.from(
+      { length: 8 },
+      (_, n) => `st${n}=${extended(c.bytes.subarray(fx + Fx.st + n * 16, fx + Fx.st + n * 16 + 10))}`,
+    ).join(' '),
+  );
+  parts.push(
+    Array.from(
+      { length: 8 },
+      (_, n) => `xmm${n}=${bytesHex(c.bytes.subarray(fx + Fx.xmm + n * 16, fx + Fx.xmm + n * 16 + 16))}`,
+    ).join(' '),
+  );
   return parts.join('\n    ');
 }

@@ -34,5 +34,7 @@ export function runNative(cases: readonly Case[]): Case[] {
       `The native runner ended with ${r.status ?? r.signal} after ${count} of ${cases.length} cases, at ${bad ? Buffer.from(bad.code).toString('hex') : 'the end'}.`,
     );
   }
-  return cases.map((_, n) => new Case(new Uint8Array(r.stdout.buffer, r.stdout.byteOffset + n * CASE_BYTES, CASE_BYTES)));
+  return cases.map(
+    (_, n) => new Case(new Uint8Array(r.stdout.buffer, r.stdout.byteOffset + n * CASE_BYTES, CASE_BYTES)),
+  );
 }

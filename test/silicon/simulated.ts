@@ -48,7 +48,12 @@ export class Simulated {
     v.set32(F.efer, 0xd01); // NXE LMA LME SCE
     v.set32(F.interceptExceptions, 0xffff_ffff);
     v.cpl = 3;
-    const code = { selector: mode === 64 ? 0x33 : 0x23, base: 0n, limit: 0xffff_ffff, attr: mode === 64 ? 0xa0fb : 0xc0fb };
+    const code = {
+      selector: mode === 64 ? 0x33 : 0x23,
+      base: 0n,
+      limit: 0xffff_ffff,
+      attr: mode === 64 ? 0xa0fb : 0xc0fb,
+    };
     const data = { selector: 0x2b, base: 0n, limit: 0xffff_ffff, attr: 0xc0f3 };
     v.setSegment(Seg.CS, code);
     for (const s of [Seg.ES, Seg.SS, Seg.DS]) v.setSegment(s, data);
@@ -86,7 +91,11 @@ export class Simulated {
       if (++steps > STEPS) throw new Error(`does not end: ${Buffer.from(input.code).toString('hex')}`);
     }
     // INT3 reports the address after itself
-    out.view.setBigUint64(At.rip, BigInt.asUintN(input.mode, v.rip - BigInt(CODE_AT) + (out.vector === 3 ? 1n : 0n)), true);
+    out.view.setBigUint64(
+      At.rip,
+      BigInt.asUintN(input.mode, v.rip - BigInt(CODE_AT) + (out.vector === 3 ? 1n : 0n)),
+      true,
+    );
     out.view.setBigUint64(At.rflags, BigInt(v.rflags >>> 0), true);
     out.bytes.set(mem.u8.subarray(STATE + GPR, STATE + GPR + 128), At.gpr);
     this.#storeFx(out);

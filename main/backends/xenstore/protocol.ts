@@ -4,9 +4,28 @@ import { fail, type Session, type Store, type StoreError, StoreFailure } from '.
 import type { Permission } from './tree.ts';
 
 export const XS = {
-  CONTROL: 0, DIRECTORY: 1, READ: 2, GET_PERMS: 3, WATCH: 4, UNWATCH: 5, TRANSACTION_START: 6, TRANSACTION_END: 7, INTRODUCE: 8,
-  RELEASE: 9, GET_DOMAIN_PATH: 10, WRITE: 11, MKDIR: 12, RM: 13, SET_PERMS: 14, WATCH_EVENT: 15, ERROR: 16,
-  IS_DOMAIN_INTRODUCED: 17, RESUME: 18, SET_TARGET: 19, RESET_WATCHES: 21, DIRECTORY_PART: 22,
+  CONTROL: 0,
+  DIRECTORY: 1,
+  READ: 2,
+  GET_PERMS: 3,
+  WATCH: 4,
+  UNWATCH: 5,
+  TRANSACTION_START: 6,
+  TRANSACTION_END: 7,
+  INTRODUCE: 8,
+  RELEASE: 9,
+  GET_DOMAIN_PATH: 10,
+  WRITE: 11,
+  MKDIR: 12,
+  RM: 13,
+  SET_PERMS: 14,
+  WATCH_EVENT: 15,
+  ERROR: 16,
+  IS_DOMAIN_INTRODUCED: 17,
+  RESUME: 18,
+  SET_TARGET: 19,
+  RESET_WATCHES: 21,
+  DIRECTORY_PART: 22,
 } as const;
 
 export const PAYLOAD_MAX = 4096;
@@ -55,7 +74,8 @@ export interface Connection {
 /** Answers one request. */
 export function answer(store: Store, c: Connection, m: Message): Message {
   const result = handle(store, c, m);
-  if (result instanceof StoreFailure) return { ...m, type: XS.ERROR, payload: toBytes(`${result.error satisfies StoreError}\0`) };
+  if (result instanceof StoreFailure)
+    return { ...m, type: XS.ERROR, payload: toBytes(`${result.error satisfies StoreError}\0`) };
   return { ...m, payload: typeof result === 'string' ? toBytes(result) : result };
 }
 
@@ -120,7 +140,14 @@ function handle(store: Store, c: Connection, m: Message): Uint8Array | string | 
       const path = store.resolve(session, args[0], true);
       if (path instanceof StoreFailure) return path;
       const strip = args[0].startsWith('/') || args[0].startsWith('@') ? 0 : path.length - args[0].length;
-      const error = store.addWatch({ owner: c, domid: session.domid, path, token: args[1], strip, fire: (p, t) => c.watchEvent(p, t) });
+      const error = store.addWatch({
+        owner: c,
+        domid: session.domid,
+        path,
+        token: args[1],
+        strip,
+        fire: (p, t) => c.watchEvent(p, t),
+      });
       return done(error);
     }
     case XS.UNWATCH: {
@@ -141,7 +168,11 @@ function handle(store: Store, c: Connection, m: Message): Uint8Array | string | 
       const domid = Number(args?.[0] || NaN);
       return Number.isInteger(domid) ? `${c.introduced(domid) ? 'T' : 'F'}\0` : fail('EINVAL');
     }
-    case XS.CONTROL: case XS.INTRODUCE: case XS.RELEASE: case XS.RESUME: case XS.SET_TARGET:
+    case XS.CONTROL:
+    case XS.INTRODUCE:
+    case XS.RELEASE:
+    case XS.RESUME:
+    case XS.SET_TARGET:
       return fail('EACCES');
     default:
       return fail('ENOSYS');

@@ -62,7 +62,12 @@ export class StoreRing implements Connection {
   }
 
   watchEvent(path: string, token: string): void {
-    const event: Message = { type: XS.WATCH_EVENT, requestId: 0, transaction: 0, payload: toBytes(`${path}\0${token}\0`) };
+    const event: Message = {
+      type: XS.WATCH_EVENT,
+      requestId: 0,
+      transaction: 0,
+      payload: toBytes(`${path}\0${token}\0`),
+    };
     if (this.busy) {
       // The reply to the request that caused it goes first.
       this.late.push(event);
@@ -131,7 +136,12 @@ export class StoreRing implements Connection {
     const payload = Uint8Array.from(this.input.slice(HEADER, HEADER + length));
     this.input = this.input.slice(HEADER + length);
     this.requests++;
-    const m: Message = { type: header.getUint32(0, true), requestId: header.getUint32(4, true), transaction: header.getUint32(8, true), payload };
+    const m: Message = {
+      type: header.getUint32(0, true),
+      requestId: header.getUint32(4, true),
+      transaction: header.getUint32(8, true),
+      payload,
+    };
     this.send(answer(this.store, this, m));
     for (const event of this.late.splice(0)) this.send(event);
     return true;
@@ -163,7 +173,8 @@ export class StoreRing implements Connection {
       const first = this.queued[0];
       const count = Math.min(RING - used, first.length);
       if (count === 0) break;
-      for (let i = 0; i < count; i++) this.d.mem.u8[frameAddress(this.mfn) + RSP + ((prod + i) & (RING - 1))] = first[i];
+      for (let i = 0; i < count; i++)
+        this.d.mem.u8[frameAddress(this.mfn) + RSP + ((prod + i) & (RING - 1))] = first[i];
       this.set(RSP_PROD, prod + count);
       this.queuedBytes -= count;
       if (count === first.length) this.queued.shift();

@@ -1,9 +1,33 @@
 // The store: reads, writes, permissions, quotas, watches and transactions, whoever asks (docs/misc/xenstore.txt).
 // Errors are the names that go over the wire.
 
-import { countOwners, find, newNode, replace, splitPath, type Permission, type StoreNode, withPermissions, withValue } from './tree.ts';
+import {
+  countOwners,
+  find,
+  newNode,
+  replace,
+  splitPath,
+  type Permission,
+  type StoreNode,
+  withPermissions,
+  withValue,
+} from './tree.ts';
 
-export type StoreError = 'EINVAL' | 'EACCES' | 'EEXIST' | 'ENOENT' | 'ENOSPC' | 'ENOSYS' | 'EAGAIN' | 'E2BIG' | 'EQUOTA' | 'ENOMEM' | 'EBUSY' | 'EIO' | 'EISCONN' | 'EPERM';
+export type StoreError =
+  | 'EINVAL'
+  | 'EACCES'
+  | 'EEXIST'
+  | 'ENOENT'
+  | 'ENOSPC'
+  | 'ENOSYS'
+  | 'EAGAIN'
+  | 'E2BIG'
+  | 'EQUOTA'
+  | 'ENOMEM'
+  | 'EBUSY'
+  | 'EIO'
+  | 'EISCONN'
+  | 'EPERM';
 
 export class StoreFailure {
   readonly error: StoreError;
@@ -221,18 +245,27 @@ export class Store {
     return null;
   }
 
-  setPermissions(session: Session, path: string, permissions: readonly Permission[], transaction = 0): StoreFailure | null {
+  setPermissions(
+    session: Session,
+    path: string,
+    permissions: readonly Permission[],
+    transaction = 0,
+  ): StoreFailure | null {
     const t = this.view(session, transaction);
     if (t instanceof StoreFailure) return t;
     const full = this.resolve(session, path);
     if (full instanceof StoreFailure) return full;
-    if (permissions.length === 0 || (session.domid !== 0 && permissions.length > QUOTA.permissions)) return fail('EINVAL');
+    if (permissions.length === 0 || (session.domid !== 0 && permissions.length > QUOTA.permissions))
+      return fail('EINVAL');
     const node = this.look(t, full);
     if (!node) return fail('ENOENT');
     if (!this.access(node, session.domid).owner) return fail('EACCES');
     if (session.domid !== 0 && permissions[0].domid !== session.domid) return fail('EPERM');
     const parts = splitPath(full);
-    this.apply(t, (root) => edit(root, parts, (n) => withPermissions(n, permissions)), { path: full, recursive: false });
+    this.apply(t, (root) => edit(root, parts, (n) => withPermissions(n, permissions)), {
+      path: full,
+      recursive: false,
+    });
     return null;
   }
 
@@ -250,7 +283,8 @@ export class Store {
     if (!t) return fail('ENOENT');
     session.transactions.delete(id);
     if (!commit) return null;
-    for (const [path, generation] of t.seen) if ((find(this.root, splitPath(path))?.generation ?? 0) !== generation) return fail('EAGAIN');
+    for (const [path, generation] of t.seen)
+      if ((find(this.root, splitPath(path))?.generation ?? 0) !== generation) return fail('EAGAIN');
     for (const apply of t.log) this.root = apply(this.root);
     this.fire(t.changes);
     return null;
@@ -259,8 +293,10 @@ export class Store {
   // ---- watches
 
   addWatch(watch: Watch): StoreFailure | null {
-    if (this.watches.some((w) => w.owner === watch.owner && w.path === watch.path && w.token === watch.token)) return fail('EEXIST');
-    if (watch.domid !== 0 && this.watches.filter((w) => w.owner === watch.owner).length >= QUOTA.watches) return fail('E2BIG');
+    if (this.watches.some((w) => w.owner === watch.owner && w.path === watch.path && w.token === watch.token))
+      return fail('EEXIST');
+    if (watch.domid !== 0 && this.watches.filter((w) => w.owner === watch.owner).length >= QUOTA.watches)
+      return fail('E2BIG');
     this.watches.push(watch);
     // A new watch fires at once, so that its owner looks for what is there already.
     watch.fire(watch.path.slice(watch.strip), watch.token);

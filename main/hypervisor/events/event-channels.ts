@@ -226,7 +226,10 @@ export class EventChannels {
  * Connects a backend to a guest: an unbound port of the guest that the control domain has bound at once.
  * @returns the guest's port and a function that raises it, or a negative errno
  */
-export function connectBackend(guest: Domain, handler: () => void): { guestPort: number; controlPort: number; notify: () => void } | number {
+export function connectBackend(
+  guest: Domain,
+  handler: () => void,
+): { guestPort: number; controlPort: number; notify: () => void } | number {
   const control = guest.host.control;
   const guestPort = guest.events.allocUnbound(DOMID_CONTROL);
   if (guestPort < 0) return guestPort;
@@ -241,7 +244,11 @@ export function connectBackend(guest: Domain, handler: () => void): { guestPort:
 }
 
 /** Binds a port that the guest allocated for the control domain (split drivers). Null when it is not one. */
-export function bindGuestPort(guest: Domain, guestPort: number, handler: () => void): { controlPort: number; notify: () => void } | null {
+export function bindGuestPort(
+  guest: Domain,
+  guestPort: number,
+  handler: () => void,
+): { controlPort: number; notify: () => void } | null {
   const control = guest.host.control;
   const local = control.events.bindInterdomain(guest.domid, guestPort);
   if (local < 0) return null;

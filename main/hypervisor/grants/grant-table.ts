@@ -22,7 +22,16 @@ export const GrantStatus = {
   no_space: -13,
 } as const;
 
-const GTF = { type: 3, permit_access: 1, accept_transfer: 2, transitive: 3, readonly: 4, reading: 8, writing: 16, sub_page: 256 } as const;
+const GTF = {
+  type: 3,
+  permit_access: 1,
+  accept_transfer: 2,
+  transitive: 3,
+  readonly: 4,
+  reading: 8,
+  writing: 16,
+  sub_page: 256,
+} as const;
 export const MAX_GRANT_FRAMES = 64;
 const V1_PER_FRAME = PAGE / 8;
 const V2_PER_FRAME = PAGE / 16;
@@ -104,12 +113,17 @@ export class GrantTable {
     for (let ref = 0; ref < 8; ref++) {
       const at = this.entry(ref);
       const view = this.d.mem.view;
-      kept.push({ flags: view.getUint16(at, true), domid: view.getUint16(at + 2, true), frame: this.version === 1 ? view.getUint32(at + 4, true) : Number(view.getBigUint64(at + 8, true)) });
+      kept.push({
+        flags: view.getUint16(at, true),
+        domid: view.getUint16(at + 2, true),
+        frame: this.version === 1 ? view.getUint32(at + 4, true) : Number(view.getBigUint64(at + 8, true)),
+      });
     }
     this.version = version;
     for (const mfn of this.frames) clearFrame(this.d.mem, mfn);
     if (version === 2 && !this.growStatus()) return -Errno.ENOMEM;
-    for (let ref = 0; ref < 8; ref++) this.write(ref, kept[ref].flags & ~(GTF.reading | GTF.writing), kept[ref].domid, kept[ref].frame);
+    for (let ref = 0; ref < 8; ref++)
+      this.write(ref, kept[ref].flags & ~(GTF.reading | GTF.writing), kept[ref].domid, kept[ref].frame);
     return 0;
   }
 
@@ -149,7 +163,8 @@ export class GrantTable {
     if (write && flags & GTF.readonly) return GrantStatus.general_error;
     let a = this.active.get(ref);
     if (!a) {
-      const gfn = this.version === 1 ? view.getUint32(at + 4, true) : Number(view.getBigUint64(at + 8, true) & 0xffff_ffffn);
+      const gfn =
+        this.version === 1 ? view.getUint32(at + 4, true) : Number(view.getBigUint64(at + 8, true) & 0xffff_ffffn);
       const mfn = this.d.gfnToMfn(gfn);
       if (mfn < 0 || this.d.host.frames.owner[mfn] !== this.d.domid) return GrantStatus.bad_page;
       a = { readers: 0, writers: 0, domid, mfn };

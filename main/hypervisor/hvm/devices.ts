@@ -12,13 +12,15 @@ const APIC_BASE = 0xfee0_0000;
 
 export function hvmMmioRead(v: GuestVcpu, maddr: number, size: number): number {
   v.domain.count(v.domain.counters.exits, 'mmio');
-  if (maddr >= APIC_BASE && maddr < APIC_BASE + PAGE_SIZE && v.hvm!.apic.enabled) return v.hvm!.apic.mmioRead(maddr - APIC_BASE, size);
+  if (maddr >= APIC_BASE && maddr < APIC_BASE + PAGE_SIZE && v.hvm!.apic.enabled)
+    return v.hvm!.apic.mmioRead(maddr - APIC_BASE, size);
   return size === 1 ? 0xff : size === 2 ? 0xffff : 0xffff_ffff;
 }
 
 export function hvmMmioWrite(v: GuestVcpu, maddr: number, size: number, value: number): void {
   v.domain.count(v.domain.counters.exits, 'mmio');
-  if (maddr >= APIC_BASE && maddr < APIC_BASE + PAGE_SIZE && v.hvm!.apic.enabled) v.hvm!.apic.mmioWrite(maddr - APIC_BASE, size, value);
+  if (maddr >= APIC_BASE && maddr < APIC_BASE + PAGE_SIZE && v.hvm!.apic.enabled)
+    v.hvm!.apic.mmioWrite(maddr - APIC_BASE, size, value);
 }
 
 export function hvmReadMsr(v: GuestVcpu, msr: number): { lo: number; hi: number } | null {

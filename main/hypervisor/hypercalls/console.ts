@@ -11,7 +11,7 @@ export function consoleIo(c: Call): Result {
   const command = u32(c.args[0]);
   const count = u32(c.args[1]);
   if (command === 0) {
-    for (let done = 0; done < count; ) {
+    for (let done = 0; done < count;) {
       const chunk = Math.min(MAX_WRITE, count - done);
       const bytes = copyIn(c.v, c.args[2] + BigInt(done), chunk);
       if (!bytes) return -Errno.EFAULT;

@@ -39,7 +39,8 @@ export function grantTableOp(c: Call): Result {
       view.setUint32(4, d.grants.version, true);
       return copyOutView(c.v, pointer, view) ? 0 : -Errno.EFAULT;
     }
-    case 3: case 4:
+    case 3:
+    case 4:
       return -Errno.ENOSYS;
     default:
       return -Errno.ENOSYS;
@@ -62,7 +63,9 @@ function setupTable(c: Call, pointer: bigint): number {
   else
     for (let i = 0; i < frames; i++) {
       const mfn = c.d.hvm ? hvmPlace(c.d, c.d.grants.frames[i]) : c.d.grants.frames[i];
-      const ok = c.wide ? writeU64(c.v, list + BigInt(i * 8), BigInt.asUintN(64, BigInt(mfn))) : writeU32(c.v, list + BigInt(i * 4), mfn);
+      const ok = c.wide
+        ? writeU64(c.v, list + BigInt(i * 8), BigInt.asUintN(64, BigInt(mfn)))
+        : writeU32(c.v, list + BigInt(i * 4), mfn);
       if (!ok) return -Errno.EFAULT;
     }
   view.setInt16(8, status, true);
@@ -97,7 +100,9 @@ function statusFrames(c: Call, pointer: bigint): number {
   let status: number = GrantStatus.okay;
   if (!self(c, view.getUint16(4, true))) status = GrantStatus.permission_denied;
   else if (frames > c.d.grants.statusFrames.length) status = GrantStatus.general_error;
-  else for (let i = 0; i < frames; i++) if (!writeU64(c.v, list + BigInt(i * 8), BigInt(c.d.grants.statusFrames[i]))) return -Errno.EFAULT;
+  else
+    for (let i = 0; i < frames; i++)
+      if (!writeU64(c.v, list + BigInt(i * 8), BigInt(c.d.grants.statusFrames[i]))) return -Errno.EFAULT;
   view.setInt16(6, status, true);
   return copyOutView(c.v, pointer, view) ? 0 : -Errno.EFAULT;
 }

@@ -6,23 +6,41 @@ import { copyOutView, viewIn } from '../guest-memory.ts';
 import { isLongMode } from '../hvm/mode.ts';
 import { type Call, type Result, u32 } from './call.ts';
 
-const Param = { CALLBACK_IRQ: 0, STORE_PFN: 1, STORE_EVTCHN: 2, PAE_ENABLED: 4, CONSOLE_PFN: 17, CONSOLE_EVTCHN: 18, VM86_TSS: 15 } as const;
+const Param = {
+  CALLBACK_IRQ: 0,
+  STORE_PFN: 1,
+  STORE_EVTCHN: 2,
+  PAE_ENABLED: 4,
+  CONSOLE_PFN: 17,
+  CONSOLE_EVTCHN: 18,
+  VM86_TSS: 15,
+} as const;
 const NR_PARAMS = 39;
 /** What a guest may read of itself, besides what it may set. */
-const READABLE = new Set<number>([Param.CALLBACK_IRQ, Param.STORE_PFN, Param.STORE_EVTCHN, Param.CONSOLE_PFN, Param.CONSOLE_EVTCHN, 19, 34]);
+const READABLE = new Set<number>([
+  Param.CALLBACK_IRQ,
+  Param.STORE_PFN,
+  Param.STORE_EVTCHN,
+  Param.CONSOLE_PFN,
+  Param.CONSOLE_EVTCHN,
+  19,
+  34,
+]);
 
 /** hvm_op(command, argument). */
 export function hvmOp(c: Call): Result {
   const command = u32(c.args[0]);
   switch (command) {
-    case 0: case 1:
+    case 0:
+    case 1:
       return param(c, command === 0);
     case 5: // flush_tlbs
       c.host.core.tlb.flush(true);
       return 0;
     case 9: // pagetable_dying: only shadow paging would want to know
       return -Errno.EOPNOTSUPP;
-    case 10: { // get_time
+    case 10: {
+      // get_time
       const view = viewIn(c.v, c.args[1], 16);
       return view ? -Errno.ENOSYS : -Errno.EFAULT;
     }

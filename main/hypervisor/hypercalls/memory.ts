@@ -22,7 +22,9 @@ export function memoryOp(c: Call): Result {
       return reservation(c, pointer, decrease);
     case 2:
       return c.host.frames.frames;
-    case 3: case 4: case 14: {
+    case 3:
+    case 4:
+    case 14: {
       const view = viewIn(c.v, pointer, 2);
       if (!view) return -Errno.EFAULT;
       const domid = view.getUint16(0, true);
@@ -40,7 +42,10 @@ export function memoryOp(c: Call): Result {
       return addToPhysmap(c, pointer);
     case 9:
       return memoryMap(c, pointer);
-    case 10: case 13: case 24: case 27:
+    case 10:
+    case 13:
+    case 24:
+    case 27:
       return -Errno.EPERM;
     case 11:
       return exchange(c, pointer);
@@ -237,7 +242,8 @@ function place(c: Call, space: number, idx: bigint, gpfn: bigint): number {
     case 2:
       from = frameNumber(idx);
       mfn = from < 0 ? -1 : p2m.get(from);
-      if (mfn < 0 || c.host.frames.owner[mfn] !== c.d.domid || c.host.frames.flags[mfn] & FrameFlag.XenHeap) return -Errno.EINVAL;
+      if (mfn < 0 || c.host.frames.owner[mfn] !== c.d.domid || c.host.frames.flags[mfn] & FrameFlag.XenHeap)
+        return -Errno.EINVAL;
       break;
     default:
       return -Errno.ENOSYS;

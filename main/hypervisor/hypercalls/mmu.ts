@@ -29,7 +29,10 @@ export function mmuUpdate(c: Call): Result {
     for (; completed < count; completed++) {
       const at = completed * 16;
       const ptrHi = view.getUint32(at + 4, true);
-      error = ptrHi !== 0 ? -Errno.EINVAL : one(c, view.getUint32(at, true), view.getUint32(at + 8, true), view.getUint32(at + 12, true));
+      error =
+        ptrHi !== 0
+          ? -Errno.EINVAL
+          : one(c, view.getUint32(at, true), view.getUint32(at + 8, true), view.getUint32(at + 12, true));
       if (error) break;
     }
   }
@@ -101,7 +104,8 @@ function updateVa(c: Call, va: bigint, lo: number, hi: number, flags: number): n
   const entry = findL1Entry(c.v, vaLo, vaHi);
   if (entry < 0) return -Errno.EINVAL;
   const table = entry >>> 12;
-  if (frames.owner[table] !== c.d.domid || frames.type[table] !== FrameType.L1 || frames.typeCount[table] === 0) return -Errno.EINVAL;
+  if (frames.owner[table] !== c.d.domid || frames.type[table] !== FrameType.L1 || frames.typeCount[table] === 0)
+    return -Errno.EINVAL;
   const error = updateEntry(types, FrameType.L1, entry, lo, hi, c.d, false);
   switch (flags & UVMF_FLUSH_MASK) {
     case UVMF_TLB_FLUSH:

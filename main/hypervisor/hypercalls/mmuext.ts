@@ -11,8 +11,21 @@ import { type Call, type Result, frameNumber, u32 } from './call.ts';
 import { clearFrame } from '../memory/frames.ts';
 
 const Op = {
-  PIN_L1: 0, PIN_L4: 3, UNPIN: 4, NEW_BASEPTR: 5, TLB_FLUSH_LOCAL: 6, INVLPG_LOCAL: 7, TLB_FLUSH_MULTI: 8, INVLPG_MULTI: 9,
-  TLB_FLUSH_ALL: 10, INVLPG_ALL: 11, FLUSH_CACHE: 12, SET_LDT: 13, NEW_USER_BASEPTR: 15, CLEAR_PAGE: 16, COPY_PAGE: 17,
+  PIN_L1: 0,
+  PIN_L4: 3,
+  UNPIN: 4,
+  NEW_BASEPTR: 5,
+  TLB_FLUSH_LOCAL: 6,
+  INVLPG_LOCAL: 7,
+  TLB_FLUSH_MULTI: 8,
+  INVLPG_MULTI: 9,
+  TLB_FLUSH_ALL: 10,
+  INVLPG_ALL: 11,
+  FLUSH_CACHE: 12,
+  SET_LDT: 13,
+  NEW_USER_BASEPTR: 15,
+  CLEAR_PAGE: 16,
+  COPY_PAGE: 17,
   FLUSH_CACHE_GLOBAL: 18,
 } as const;
 
@@ -42,7 +55,10 @@ function one(c: Call, command: number, arg1: bigint, arg2: bigint): number {
   const { frames, types, core } = c.host;
   const mfn = frameNumber(arg1);
   switch (command) {
-    case Op.PIN_L1: case 1: case 2: case Op.PIN_L4: {
+    case Op.PIN_L1:
+    case 1:
+    case 2:
+    case Op.PIN_L4: {
       const type = command + 1;
       if (type === FrameType.L4 && c.d.is32) return -Errno.EINVAL;
       if (frames.valid(mfn) && frames.flags[mfn] & FrameFlag.Pinned) return -Errno.EINVAL;
@@ -52,7 +68,8 @@ function one(c: Call, command: number, arg1: bigint, arg2: bigint): number {
       return 0;
     }
     case Op.UNPIN:
-      if (!frames.valid(mfn) || frames.owner[mfn] !== c.d.domid || (frames.flags[mfn] & FrameFlag.Pinned) === 0) return -Errno.EINVAL;
+      if (!frames.valid(mfn) || frames.owner[mfn] !== c.d.domid || (frames.flags[mfn] & FrameFlag.Pinned) === 0)
+        return -Errno.EINVAL;
       frames.flags[mfn] &= ~FrameFlag.Pinned;
       types.putPageAndType(mfn);
       return 0;
@@ -60,15 +77,20 @@ function one(c: Call, command: number, arg1: bigint, arg2: bigint): number {
       return newBasePointer(c.v, mfn);
     case Op.NEW_USER_BASEPTR:
       return newUserBasePointer(c.v, mfn);
-    case Op.TLB_FLUSH_LOCAL: case Op.TLB_FLUSH_MULTI: case Op.TLB_FLUSH_ALL:
+    case Op.TLB_FLUSH_LOCAL:
+    case Op.TLB_FLUSH_MULTI:
+    case Op.TLB_FLUSH_ALL:
       // Other vCPUs start from an empty TLB whenever they are loaded.
       core.tlb.flush(true);
       frames.flushNeeded = false;
       return 0;
-    case Op.INVLPG_LOCAL: case Op.INVLPG_MULTI: case Op.INVLPG_ALL:
+    case Op.INVLPG_LOCAL:
+    case Op.INVLPG_MULTI:
+    case Op.INVLPG_ALL:
       if (addressAllowed(c.v, arg1, 1)) core.tlb.invlpg(u32(arg1), u32(arg1 >> 32n));
       return 0;
-    case Op.FLUSH_CACHE: case Op.FLUSH_CACHE_GLOBAL:
+    case Op.FLUSH_CACHE:
+    case Op.FLUSH_CACHE_GLOBAL:
       // Only domains with I/O memory have caches to flush; caches are coherent here, so that nothing is left to do.
       return 0;
     case Op.SET_LDT: {

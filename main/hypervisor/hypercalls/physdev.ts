@@ -4,7 +4,14 @@ import { Errno } from '../abi/errno.ts';
 import { viewIn } from '../guest-memory.ts';
 import { type Call, type Result, u32 } from './call.ts';
 
-const Op = { eoi: 12, irq_status_query: 5, set_iopl: 6, set_iobitmap: 7, pirq_eoi_gmfn_v1: 17, pirq_eoi_gmfn_v2: 28 } as const;
+const Op = {
+  eoi: 12,
+  irq_status_query: 5,
+  set_iopl: 6,
+  set_iobitmap: 7,
+  pirq_eoi_gmfn_v1: 17,
+  pirq_eoi_gmfn_v2: 28,
+} as const;
 
 export function physdevOp(c: Call): Result {
   return run(c, u32(c.args[0]), c.args[1]);
@@ -28,10 +35,12 @@ function run(c: Call, command: number, pointer: bigint): number {
     }
     case Op.set_iobitmap:
       return 0;
-    case Op.eoi: case Op.irq_status_query:
+    case Op.eoi:
+    case Op.irq_status_query:
       // No physical interrupt is ever bound to a domain here.
       return -Errno.EINVAL;
-    case Op.pirq_eoi_gmfn_v1: case Op.pirq_eoi_gmfn_v2:
+    case Op.pirq_eoi_gmfn_v1:
+    case Op.pirq_eoi_gmfn_v2:
       return -Errno.ENOSYS;
     default:
       return command > 31 ? -Errno.ENOSYS : -Errno.EPERM;

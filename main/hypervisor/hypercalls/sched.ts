@@ -32,7 +32,8 @@ export function schedOp(c: Call): Result {
     }
     case 6:
       return watchdog(c);
-    case 4: case 7:
+    case 4:
+    case 7:
       return -Errno.EPERM;
     default:
       return -Errno.ENOSYS;

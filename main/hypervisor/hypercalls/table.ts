@@ -17,8 +17,19 @@ import { mmuextOp } from './mmuext.ts';
 import { physdevOp, physdevOpCompat } from './physdev.ts';
 import { schedOp, schedOpCompat, setTimerOp } from './sched.ts';
 import {
-  callbackOp, fpuTaskswitch, getDebugreg, iret, nmiOp, setCallbacks, setDebugreg, setGdt, setSegmentBase, setTrapTable, stackSwitch,
-  updateDescriptor, vmAssist,
+  callbackOp,
+  fpuTaskswitch,
+  getDebugreg,
+  iret,
+  nmiOp,
+  setCallbacks,
+  setDebugreg,
+  setGdt,
+  setSegmentBase,
+  setTrapTable,
+  stackSwitch,
+  updateDescriptor,
+  vmAssist,
 } from './traps.ts';
 import { vcpuOp } from './vcpu.ts';
 import { xenVersion } from './version.ts';

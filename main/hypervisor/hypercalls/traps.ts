@@ -89,7 +89,8 @@ export function updateDescriptor(c: Call): Result {
   const lo = u32(descriptor);
   const hi = checkDescriptor(lo, u32(descriptor >> 32n), c.d.is32);
   if (hi === null || !frames.getPage(mfn, c.d.domid)) return -Errno.EINVAL;
-  const type = frames.type[mfn] === FrameType.SegDesc && frames.typeCount[mfn] > 0 ? FrameType.SegDesc : FrameType.Writable;
+  const type =
+    frames.type[mfn] === FrameType.SegDesc && frames.typeCount[mfn] > 0 ? FrameType.SegDesc : FrameType.Writable;
   const error = types.getType(mfn, type);
   if (!error) {
     const maddr = Number(ma);
@@ -163,7 +164,8 @@ export function callbackOp(c: Call): Result {
     case CallbackType.syscall32:
       pv.syscall32 = callback;
       return 0;
-    case CallbackType.sysenter: case CallbackType.sysenterOld:
+    case CallbackType.sysenter:
+    case CallbackType.sysenterOld:
       pv.sysenter = callback;
       return 0;
     case CallbackType.nmi:
@@ -248,7 +250,15 @@ export function iret(c: Call): Result {
 export function vmAssist(c: Call): Result {
   const type = u32(c.args[1]);
   const known = c.d.isPv
-    ? [VmAssist.FourGbSegments, VmAssist.FourGbSegmentsNotify, VmAssist.WritablePageTables, VmAssist.PaeExtendedCr3, VmAssist.ArchitecturalIopl, VmAssist.RunstateUpdateFlag, VmAssist.M2pStrict]
+    ? [
+        VmAssist.FourGbSegments,
+        VmAssist.FourGbSegmentsNotify,
+        VmAssist.WritablePageTables,
+        VmAssist.PaeExtendedCr3,
+        VmAssist.ArchitecturalIopl,
+        VmAssist.RunstateUpdateFlag,
+        VmAssist.M2pStrict,
+      ]
     : [VmAssist.RunstateUpdateFlag];
   if (!(known as number[]).includes(type)) return -Errno.EINVAL;
   const bit = 1n << BigInt(type);
@@ -263,4 +273,3 @@ export function vmAssist(c: Call): Result {
       return -Errno.ENOSYS;
   }
 }
-

@@ -33,7 +33,8 @@ export function xenVersion(c: Call): Result {
       return text(c, '.0-bulkhead', 16);
     case 2: {
       const info = new Uint8Array(144);
-      const put = (value: string, at: number, size: number) => info.set(new TextEncoder().encode(value).subarray(0, size - 1), at);
+      const put = (value: string, at: number, size: number) =>
+        info.set(new TextEncoder().encode(value).subarray(0, size - 1), at);
       put('TypeScript and WebAssembly', 0, 64);
       put('bulkhead', 64, 16);
       put('localdomain', 80, 32);
@@ -70,7 +71,17 @@ export function xenVersion(c: Call): Result {
 
 function features(c: Call): number {
   const bits: number[] = c.d.isPv
-    ? [Feature.pae_pgdir_above_4gb, Feature.mmu_pt_update_preserve_ad, Feature.highmem_assist, Feature.gnttab_map_avail_bits]
-    : [Feature.writable_page_tables, Feature.auto_translated_physmap, Feature.hvm_callback_vector, Feature.hvm_safe_pvclock];
+    ? [
+        Feature.pae_pgdir_above_4gb,
+        Feature.mmu_pt_update_preserve_ad,
+        Feature.highmem_assist,
+        Feature.gnttab_map_avail_bits,
+      ]
+    : [
+        Feature.writable_page_tables,
+        Feature.auto_translated_physmap,
+        Feature.hvm_callback_vector,
+        Feature.hvm_safe_pvclock,
+      ];
   return bits.reduce((sum, bit) => sum | (1 << bit), 0) | (1 << Feature.memory_op_vnode_supported);
 }

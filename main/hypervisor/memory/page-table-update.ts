@@ -18,7 +18,15 @@ const L1_FAST_LO = Pte.US | Pte.A | Pte.D | Pte.G | Pte.AVAIL;
  * @param preserveAd keep accessed and dirty bits that the CPU set meanwhile
  * @returns 0 or a negative errno; on error nothing has changed
  */
-export function updateEntry(types: PageTypes, type: number, maddr: number, lo: number, hi: number, d: PagingDomain, preserveAd: boolean): number {
+export function updateEntry(
+  types: PageTypes,
+  type: number,
+  maddr: number,
+  lo: number,
+  hi: number,
+  d: PagingDomain,
+  preserveAd: boolean,
+): number {
   const table = types.table;
   const mem = table.mem;
   const word = (frameAddress(0) + maddr) >>> 2;
@@ -47,7 +55,15 @@ export function updateEntry(types: PageTypes, type: number, maddr: number, lo: n
   return 0;
 }
 
-function store(types: PageTypes, word: number, maddr: number, level: number, lo: number, hi: number, d: PagingDomain): void {
+function store(
+  types: PageTypes,
+  word: number,
+  maddr: number,
+  level: number,
+  lo: number,
+  hi: number,
+  d: PagingDomain,
+): void {
   types.adjust(level, lo, hi, d, out);
   const mem = types.table.mem;
   mem.u32[word] = out.lo;

@@ -97,7 +97,11 @@ export class PageTypes {
     const mfn = pteMfn(lo, hi);
     if (level === 1) {
       if (lo & (Pte.PWT | Pte.PCD | Pte.PSE)) return -Errno.EINVAL;
-      return lo & Pte.RW ? this.getPageAndType(mfn, d.domid, FrameType.Writable) : this.table.getPage(mfn, d.domid) ? 0 : -Errno.EINVAL;
+      return lo & Pte.RW
+        ? this.getPageAndType(mfn, d.domid, FrameType.Writable)
+        : this.table.getPage(mfn, d.domid)
+          ? 0
+          : -Errno.EINVAL;
     }
     if (lo & (Pte.PWT | Pte.PCD | Pte.PSE | Pte.G)) return -Errno.EINVAL;
     return this.getPageAndType(mfn, d.domid, this.childType(level, xenSlots));

@@ -79,7 +79,9 @@ function enter64(v: GuestVcpu, address: bigint, errorCode: number | null, maskEv
   frame[i] = BigInt(ss);
   stack -= BigInt(words * 8);
   if (!copyOut(v, stack, new Uint8Array(frame.buffer)))
-    return v.domain.crash(`vCPU ${v.id}: the kernel stack at 0x${stack.toString(16)} cannot be written while an exception is delivered`);
+    return v.domain.crash(
+      `vCPU ${v.id}: the kernel stack at 0x${stack.toString(16)} cannot be written while an exception is delivered`,
+    );
   if (maskEvents) v.setUpcallMask(1);
   cpu.rflags = cpu.rflags & ~CLEARED_ON_ENTRY;
   cpu.rsp = stack;
@@ -105,14 +107,18 @@ function enter32(v: GuestVcpu, cs: number, address: number, errorCode: number | 
   if (!fromKernel) words.push(oldEsp, oldSs);
   let esp = fromKernel ? oldEsp : Number(pv.kernelSp & 0xffff_ffffn);
   esp = (esp - words.length * 4) >>> 0;
-  if (!fromKernel && !loadSegment(v, Seg.SS, pv.kernelSs)) return v.domain.crash(`the guest's kernel stack segment 0x${pv.kernelSs.toString(16)} cannot be loaded`);
+  if (!fromKernel && !loadSegment(v, Seg.SS, pv.kernelSs))
+    return v.domain.crash(`the guest's kernel stack segment 0x${pv.kernelSs.toString(16)} cannot be loaded`);
   // Flat stacks are the rule; a base other than 0 is honoured.
   const linear = (BigInt(esp) + cpu.segBase(Seg.SS)) & 0xffff_ffffn;
   if (!copyOut(v, linear, new Uint8Array(new Uint32Array(words).buffer)))
-    return v.domain.crash(`vCPU ${v.id}: the kernel stack at 0x${esp.toString(16)} cannot be written while an exception is delivered`);
+    return v.domain.crash(
+      `vCPU ${v.id}: the kernel stack at 0x${esp.toString(16)} cannot be written while an exception is delivered`,
+    );
   if (maskEvents) v.setUpcallMask(1);
   cpu.rflags = cpu.rflags & ~CLEARED_ON_ENTRY;
-  if (!loadSegment(v, Seg.CS, (cs & ~3) | 1)) return v.domain.crash(`the handler's code segment 0x${cs.toString(16)} cannot be loaded`);
+  if (!loadSegment(v, Seg.CS, (cs & ~3) | 1))
+    return v.domain.crash(`the handler's code segment 0x${cs.toString(16)} cannot be loaded`);
   cpu.setReg32(Reg.RSP, esp);
   cpu.rip = BigInt(address);
   cpu.setU32(F.cpl, 1);

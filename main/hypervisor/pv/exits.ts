@@ -25,7 +25,9 @@ export function handlePvExit(v: GuestVcpu, exit: Exit): void {
   const { cpu, domain } = v;
   const { code, info0 } = exit;
   if (code === ExitCode.Budget || code === ExitCode.Requested || code === ExitCode.None) return;
-  domain.host.charge(code === ExitCode.Syscall ? COST.pvHypercall : code === ExitCode.SoftInt ? COST.pvSoftInt : COST.pvException);
+  domain.host.charge(
+    code === ExitCode.Syscall ? COST.pvHypercall : code === ExitCode.SoftInt ? COST.pvSoftInt : COST.pvException,
+  );
   const length = exit.info3;
   switch (code) {
     case ExitCode.Exception:
@@ -81,7 +83,8 @@ function handleException(v: GuestVcpu, vector: number, error: number, hasError: 
       v.pv!.debugRegs[6] = cpu.u64(F.dr + 48);
       return deliverTrap(v, Vector.DB, null);
     default:
-      if (vector === Vector.MC || vector === Vector.DF) return domain.crash(`vCPU ${v.id}: exception ${vector} at 0x${cpu.rip.toString(16)}`);
+      if (vector === Vector.MC || vector === Vector.DF)
+        return domain.crash(`vCPU ${v.id}: exception ${vector} at 0x${cpu.rip.toString(16)}`);
       return deliverTrap(v, vector, hasError ? error : null);
   }
 }

@@ -16,11 +16,51 @@ const VGCF_FAILSAFE_DISABLES_EVENTS = 8;
 const VGCF_IN_KERNEL = 4;
 
 /** Offsets of the structure's parts, by width. */
-const WIDE = { size: 5168, flags: 512, regs: 520, traps: 720, ldt: 4816, gdt: 4832, gdtEntries: 4960, kernelSs: 4968, ctrl: 4984, debug: 5048, callbacks: 5112 };
-const NARROW = { size: 2800, flags: 512, regs: 516, traps: 584, ldt: 2632, gdt: 2640, gdtEntries: 2704, kernelSs: 2708, ctrl: 2716, debug: 2748, callbacks: 2780 };
+const WIDE = {
+  size: 5168,
+  flags: 512,
+  regs: 520,
+  traps: 720,
+  ldt: 4816,
+  gdt: 4832,
+  gdtEntries: 4960,
+  kernelSs: 4968,
+  ctrl: 4984,
+  debug: 5048,
+  callbacks: 5112,
+};
+const NARROW = {
+  size: 2800,
+  flags: 512,
+  regs: 516,
+  traps: 584,
+  ldt: 2632,
+  gdt: 2640,
+  gdtEntries: 2704,
+  kernelSs: 2708,
+  ctrl: 2716,
+  debug: 2748,
+  callbacks: 2780,
+};
 
 /** Order of general registers in struct cpu_user_regs. */
-const REGS64 = [Reg.R15, Reg.R14, Reg.R13, Reg.R12, Reg.RBP, Reg.RBX, Reg.R11, Reg.R10, Reg.R9, Reg.R8, Reg.RAX, Reg.RCX, Reg.RDX, Reg.RSI, Reg.RDI];
+const REGS64 = [
+  Reg.R15,
+  Reg.R14,
+  Reg.R13,
+  Reg.R12,
+  Reg.RBP,
+  Reg.RBX,
+  Reg.R11,
+  Reg.R10,
+  Reg.R9,
+  Reg.R8,
+  Reg.RAX,
+  Reg.RCX,
+  Reg.RDX,
+  Reg.RSI,
+  Reg.RDI,
+];
 const REGS32 = [Reg.RBX, Reg.RCX, Reg.RDX, Reg.RSI, Reg.RDI, Reg.RBP, Reg.RAX];
 
 export function initialisePv(c: Call, v: GuestVcpu, pointer: bigint): number {
@@ -70,7 +110,11 @@ export function initialisePv(c: Call, v: GuestVcpu, pointer: bigint): number {
   const failsafeMask = (flags & VGCF_FAILSAFE_DISABLES_EVENTS) !== 0;
   const syscallMask = (flags & VGCF_SYSCALL_DISABLES_EVENTS) !== 0;
   if (c.wide) {
-    const callback = (i: number, maskEvents: boolean) => ({ cs: 0xe033, address: s.long(at.callbacks + i * 8), maskEvents });
+    const callback = (i: number, maskEvents: boolean) => ({
+      cs: 0xe033,
+      address: s.long(at.callbacks + i * 8),
+      maskEvents,
+    });
     pv.event = callback(0, true);
     pv.failsafe = callback(1, failsafeMask);
     pv.syscall = callback(2, syscallMask);

@@ -14,12 +14,14 @@ const VGCF_IN_SYSCALL = 1 << 8;
 export function iret64(v: GuestVcpu): void {
   const { cpu } = v;
   const frame = viewIn(v, cpu.rsp, 72);
-  if (!frame) return v.domain.crash(`vCPU ${v.id}: HYPERVISOR_iret with an unreadable frame at 0x${cpu.rsp.toString(16)}`);
+  if (!frame)
+    return v.domain.crash(`vCPU ${v.id}: HYPERVISOR_iret with an unreadable frame at 0x${cpu.rsp.toString(16)}`);
   const at = (i: number) => frame.getBigUint64(i * 8, true);
   const cs = Number(at(5) & 0xffffn);
   const ss = Number(at(8) & 0xffffn);
   const rflags = Number(at(6) & 0xffff_ffffn);
-  if ((cs & 3) === 3 && !v.pv!.toggleMode()) return v.domain.crash('HYPERVISOR_iret to user mode without a user page table');
+  if ((cs & 3) === 3 && !v.pv!.toggleMode())
+    return v.domain.crash('HYPERVISOR_iret to user mode without a user page table');
   cpu.setReg(Reg.RAX, at(0));
   cpu.rip = at(4);
   cpu.rsp = at(7);
@@ -48,7 +50,8 @@ export function iret32(v: GuestVcpu): void {
   if (!frame) return v.domain.crash(`vCPU ${v.id}: HYPERVISOR_iret with an unreadable frame at 0x${esp.toString(16)}`);
   const cs = frame.getUint32(8, true) & 0xffff;
   const eflags = frame.getUint32(12, true);
-  if (eflags & Eflags.VM) return v.domain.crash('HYPERVISOR_iret to virtual-8086 mode, which paravirtual guests do not have here');
+  if (eflags & Eflags.VM)
+    return v.domain.crash('HYPERVISOR_iret to virtual-8086 mode, which paravirtual guests do not have here');
   if ((cs & 3) < 1) return v.domain.crash(`HYPERVISOR_iret to ring 0 (code segment 0x${cs.toString(16)})`);
   let newEsp = (esp + 16) >>> 0;
   let ss = cpu.selector(Seg.SS);
@@ -75,6 +78,7 @@ export function iret32(v: GuestVcpu): void {
 /** A return that cannot be completed goes to the failsafe callback (callback.h). */
 function failsafe(v: GuestVcpu): void {
   const callback = v.pv!.failsafe;
-  if (callback.address === 0n) return v.domain.crash('HYPERVISOR_iret with segments that cannot be loaded, and no failsafe callback');
+  if (callback.address === 0n)
+    return v.domain.crash('HYPERVISOR_iret with segments that cannot be loaded, and no failsafe callback');
   deliverCallback(v, callback, callback.maskEvents);
 }

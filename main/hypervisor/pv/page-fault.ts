@@ -41,7 +41,8 @@ export function handlePageFault(v: GuestVcpu, errorCode: number): void {
     deliverPageFault(v, lo, hi, errorCode);
     return;
   }
-  if ((errorCode & (ERROR_P | ERROR_W)) === (ERROR_P | ERROR_W) && v.pv!.kernelMode && emulatePageTableWrite(v, lo, hi)) return;
+  if ((errorCode & (ERROR_P | ERROR_W)) === (ERROR_P | ERROR_W) && v.pv!.kernelMode && emulatePageTableWrite(v, lo, hi))
+    return;
   if (isStale(v, lo, hi, errorCode)) return;
   deliverPageFault(v, lo, hi, errorCode);
 }
@@ -95,7 +96,12 @@ function emulatePageTableWrite(v: GuestVcpu, lo: number, hi: number): boolean {
   for (let i = 0; i < 1024; i += 2) {
     if (after[i] === before[i] && after[i + 1] === before[i + 1]) continue;
     // The page's own mapping, changed above, is not the guest's doing.
-    if (target * 4096 + i * 4 === entry && ((after[i] ^ before[i]) & ~(Pte.RW | Pte.A | Pte.D)) === 0 && after[i + 1] === before[i + 1]) continue;
+    if (
+      target * 4096 + i * 4 === entry &&
+      ((after[i] ^ before[i]) & ~(Pte.RW | Pte.A | Pte.D)) === 0 &&
+      after[i + 1] === before[i + 1]
+    )
+      continue;
     const error = updateEntry(types, FrameType.L1, target * 4096 + i * 4, after[i], after[i + 1], domain, false);
     if (error) {
       // Xen answers a bad emulated write with the fault itself.

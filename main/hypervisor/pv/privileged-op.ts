@@ -23,7 +23,17 @@ function fetch(v: GuestVcpu, length: number): Uint8Array {
 /** ud2a; "xen"; cpuid: the instruction that PV kernels use to ask the hypervisor and not the CPU. */
 export function isForcedEmulation(v: GuestVcpu): boolean {
   const b = fetch(v, 7);
-  if (b.length < 7 || b[0] !== 0x0f || b[1] !== 0x0b || b[2] !== 0x78 || b[3] !== 0x65 || b[4] !== 0x6e || b[5] !== 0x0f || b[6] !== 0xa2) return false;
+  if (
+    b.length < 7 ||
+    b[0] !== 0x0f ||
+    b[1] !== 0x0b ||
+    b[2] !== 0x78 ||
+    b[3] !== 0x65 ||
+    b[4] !== 0x6e ||
+    b[5] !== 0x0f ||
+    b[6] !== 0xa2
+  )
+    return false;
   emulateCpuid(v);
   v.cpu.rip = advance(v, 7);
   return true;
@@ -51,7 +61,17 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
     const b = code[i];
     if (b === 0x66) size = 2;
     else if (b === 0xf3 || b === 0xf2) rep = true;
-    else if (b === 0x67 || b === 0x2e || b === 0x36 || b === 0x3e || b === 0x26 || b === 0x64 || b === 0x65 || b === 0xf0) continue;
+    else if (
+      b === 0x67 ||
+      b === 0x2e ||
+      b === 0x36 ||
+      b === 0x3e ||
+      b === 0x26 ||
+      b === 0x64 ||
+      b === 0x65 ||
+      b === 0xf0
+    )
+      continue;
     else break;
   }
   if (!domain.is32 && (code[i] & 0xf0) === 0x40 && cpu.segAttr(Seg.CS) & 0x2000) rex = code[i++];
@@ -64,7 +84,10 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
   // Port I/O: allowed by the virtual IOPL; there are no devices behind the ports of an unprivileged domain.
   const ioAllowed = () => pv.iopl >= (pv.kernelMode ? 1 : 3);
   switch (op) {
-    case 0xe4: case 0xe5: case 0xec: case 0xed: {
+    case 0xe4:
+    case 0xe5:
+    case 0xec:
+    case 0xed: {
       if (!ioAllowed()) return false;
       if (op < 0xec) i++;
       if ((op & 1) === 0) cpu.setReg(Reg.RAX, (cpu.reg(Reg.RAX) & ~0xffn) | 0xffn);
@@ -72,14 +95,19 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
       else cpu.setReg32(Reg.RAX, 0xffff_ffff);
       return done();
     }
-    case 0xe6: case 0xe7: case 0xee: case 0xef:
+    case 0xe6:
+    case 0xe7:
+    case 0xee:
+    case 0xef:
       if (!ioAllowed()) return false;
       if (op < 0xee) i++;
       return done();
-    case 0xfa: case 0xfb: // CLI, STI: allowed by the virtual IOPL, and without effect (events are masked in vcpu_info)
+    case 0xfa:
+    case 0xfb: // CLI, STI: allowed by the virtual IOPL, and without effect (events are masked in vcpu_info)
       if (!ioAllowed()) return false;
       return done();
-    case 0x6e: case 0x6f: // OUTS: the data goes nowhere
+    case 0x6e:
+    case 0x6f: // OUTS: the data goes nowhere
       if (!ioAllowed() || rep) return false;
       cpu.setReg(Reg.RSI, cpu.reg(Reg.RSI) + BigInt(op === 0x6e ? 1 : size));
       return done();
@@ -98,7 +126,8 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
     case 0x06: // CLTS
       setTaskSwitched(v, false);
       return done();
-    case 0x09: case 0x08: // WBINVD, INVD: caches are coherent here
+    case 0x09:
+    case 0x08: // WBINVD, INVD: caches are coherent here
       return done();
     case 0xa2:
       emulateCpuid(v);
@@ -114,7 +143,8 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
       cpu.setReg32(Reg.RDX, Number(value >> 32n));
       return done();
     }
-    case 0x31: { // RDTSC under CR4.TSD
+    case 0x31: {
+      // RDTSC under CR4.TSD
       const tsc = BigInt(domain.host.nowCycles());
       cpu.setReg32(Reg.RAX, Number(tsc & 0xffff_ffffn));
       cpu.setReg32(Reg.RDX, Number(tsc >> 32n));
@@ -126,13 +156,15 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
         deliverTrap(v, Vector.UD, null);
         return true;
       }
-      if ((modrm & 0xf8) === 0xe0) { // SMSW register
+      if ((modrm & 0xf8) === 0xe0) {
+        // SMSW register
         setGeneral(v, (modrm & 7) | ((rex & 1) << 3), BigInt(readCr(v, 0)));
         return done();
       }
       return false;
     }
-    case 0x20: case 0x22: {
+    case 0x20:
+    case 0x22: {
       const modrm = code[i++];
       const cr = ((modrm >> 3) & 7) | ((rex & 4) << 1);
       const reg = (modrm & 7) | ((rex & 1) << 3);
@@ -144,7 +176,8 @@ export function emulatePrivileged(v: GuestVcpu): boolean {
       if (!writeCr(v, cr, cpu.reg(reg))) return false;
       return done();
     }
-    case 0x21: case 0x23: {
+    case 0x21:
+    case 0x23: {
       const modrm = code[i++];
       const dr = (modrm >> 3) & 7;
       const reg = (modrm & 7) | ((rex & 1) << 3);
@@ -167,7 +200,9 @@ function readCr(v: GuestVcpu, cr: number): bigint {
     case 0:
       return BigInt((pv.cr0 | (cpu.u32(F.cr0) & Cr0.TS)) >>> 0);
     case 2:
-      return domain.is32 ? BigInt(domain.mem.view.getUint32(v.info + 8, true)) : domain.mem.view.getBigUint64(v.info + 16, true);
+      return domain.is32
+        ? BigInt(domain.mem.view.getUint32(v.info + 8, true))
+        : domain.mem.view.getBigUint64(v.info + 16, true);
     case 3: {
       const mfn = pv.guestTable;
       return domain.is32 ? BigInt(((mfn << 12) | (mfn >>> 20)) >>> 0) : BigInt(mfn) << 12n;
@@ -263,7 +298,14 @@ function readMsr(v: GuestVcpu, msr: number): bigint | null {
     case 0x277:
       return 0x0007_0406_0007_0406n;
     // Absent features that kernels probe for: microcode revision, feature control, machine check.
-    case 0x8b: case 0x3a: case 0x179: case 0x17a: case 0x1a0: case 0x17: case 0xce: case 0x140:
+    case 0x8b:
+    case 0x3a:
+    case 0x179:
+    case 0x17a:
+    case 0x1a0:
+    case 0x17:
+    case 0xce:
+    case 0x140:
       return 0n;
     default:
       if (msr >= 0x400 && msr < 0x480) return 0n;
@@ -291,7 +333,9 @@ function writeMsr(v: GuestVcpu, msr: number, lo: number, hi: number): boolean {
       return true;
     case MSR.EFER:
       return (lo & ~(Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE)) === 0 && hi === 0;
-    case 0x277: case 0x8b: case 0x1b:
+    case 0x277:
+    case 0x8b:
+    case 0x1b:
       return true;
     default:
       return msr >= 0x400 && msr < 0x480;

@@ -2,7 +2,15 @@
 // bases in use. Invariant: guestTable and guestTableUser each hold a general and a type reference while they are set.
 
 import { F, Seg } from '../../machine/cpu/layout.ts';
-import { Cr0, Cr4, Efer, Eflags, PERDOMAIN_LDT_OFFSET, PERDOMAIN_VCPU_SHIFT, PERDOMAIN_VIRT_START_HI } from '../abi/constants.ts';
+import {
+  Cr0,
+  Cr4,
+  Efer,
+  Eflags,
+  PERDOMAIN_LDT_OFFSET,
+  PERDOMAIN_VCPU_SHIFT,
+  PERDOMAIN_VIRT_START_HI,
+} from '../abi/constants.ts';
 import { interceptPv } from '../intercepts.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { writePte } from './pv-domain.ts';
@@ -89,7 +97,13 @@ export class PvVcpu {
   loadCr3(): void {
     const { cpu, domain } = this.v;
     if (domain.is32) {
-      writePte(domain.host, this.monitorL4, 0, Math.max(0, this.guestTable), this.guestTable < 0 ? 0 : Pte.P | Pte.RW | Pte.US | Pte.A);
+      writePte(
+        domain.host,
+        this.monitorL4,
+        0,
+        Math.max(0, this.guestTable),
+        this.guestTable < 0 ? 0 : Pte.P | Pte.RW | Pte.US | Pte.A,
+      );
       cpu.setU64(F.cr3, BigInt(this.monitorL4) << 12n);
     } else {
       const mfn = this.kernelMode64 ? this.guestTable : this.guestTableUser;

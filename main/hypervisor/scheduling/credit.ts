@@ -36,7 +36,15 @@ export class Credit implements Scheduler {
   }
 
   add(v: GuestVcpu): void {
-    this.accounts.set(v, { v, creditNs: SLICE_NS, priority: Priority.Under, queued: false, yielded: false, active: false, parked: false });
+    this.accounts.set(v, {
+      v,
+      creditNs: SLICE_NS,
+      priority: Priority.Under,
+      queued: false,
+      yielded: false,
+      active: false,
+      parked: false,
+    });
   }
 
   remove(v: GuestVcpu): void {

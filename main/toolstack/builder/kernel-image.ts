@@ -9,7 +9,12 @@ import { unpackKernelFile } from '../../machine/boot/load.ts';
 /** A loader's error in the app's words. */
 export function kernelError(error: KernelImageError): BulkheadError {
   return new BulkheadError({
-    code: error.problem === 'damaged' ? 'kernel-corrupt' : error.problem === 'too-large' ? 'not-enough-memory' : 'kernel-unsupported',
+    code:
+      error.problem === 'damaged'
+        ? 'kernel-corrupt'
+        : error.problem === 'too-large'
+          ? 'not-enough-memory'
+          : 'kernel-unsupported',
     what: error.message,
     why: '',
     action: '',

@@ -20,7 +20,13 @@ export interface PvhAcpi {
 /** @param base guest-physical address of the tables; @param vcpus processors, with APIC IDs 0, 2, 4 ... as Xen numbers them */
 export function buildPvhAcpi(base: number, vcpus: number): PvhAcpi {
   const dsdtAt = base + 0x40;
-  const dsdt = table('DSDT', 2, Uint8Array.from([...aml.name('\\_S5', aml.packageOf(aml.integer(0), aml.integer(0), aml.integer(0), aml.integer(0)))]));
+  const dsdt = table(
+    'DSDT',
+    2,
+    Uint8Array.from([
+      ...aml.name('\\_S5', aml.packageOf(aml.integer(0), aml.integer(0), aml.integer(0), aml.integer(0))),
+    ]),
+  );
   const fadtAt = align(dsdtAt + dsdt.length);
   const fadt = buildFadt(dsdtAt);
   const madtAt = align(fadtAt + fadt.length);
@@ -39,7 +45,13 @@ export function buildPvhAcpi(base: number, vcpus: number): PvhAcpi {
   rsdp.setBigUint64(24, BigInt(xsdtAt), true);
   rsdp.setUint8(8, checksum(bytes.subarray(0, 20)));
   rsdp.setUint8(32, checksum(bytes.subarray(0, 36)));
-  for (const [at, contents] of [[dsdtAt, dsdt], [fadtAt, fadt], [madtAt, madt], [xsdtAt, xsdt]] as const) bytes.set(contents, at - base);
+  for (const [at, contents] of [
+    [dsdtAt, dsdt],
+    [fadtAt, fadt],
+    [madtAt, madt],
+    [xsdtAt, xsdt],
+  ] as const)
+    bytes.set(contents, at - base);
   return { bytes, rsdp: base };
 }
 

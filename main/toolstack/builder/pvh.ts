@@ -34,7 +34,13 @@ export function buildPvh(d: Domain, image: ElfImage, spec: DomainImage, ports: P
   const add = (gfn: number): void => {
     const mfn = d.allocatePage();
     if (mfn < 0)
-      throw buildError('not-enough-memory', `The host has no room for a domain of ${spec.memoryBytes / 2 ** 20} MiB.`, 'Its free machine memory is used up.', 'Give the domain less memory, or destroy another one.', 'memoryMiB');
+      throw buildError(
+        'not-enough-memory',
+        `The host has no room for a domain of ${spec.memoryBytes / 2 ** 20} MiB.`,
+        'Its free machine memory is used up.',
+        'Give the domain less memory, or destroy another one.',
+        'memoryMiB',
+      );
     p2m.set(gfn, mfn);
   };
   for (let gfn = 0; gfn < ramPages; gfn++) add(gfn);
@@ -48,7 +54,12 @@ export function buildPvh(d: Domain, image: ElfImage, spec: DomainImage, ports: P
     { start: ACPI_BASE, length: acpiPages * PAGE, type: 3 },
     { start: SPECIAL_FIRST_GFN * PAGE, length: 8 * PAGE, type: 2 },
   ];
-  const boot = loadPvh(memory, image, { commandLine: spec.cmdline, ramdisk: spec.ramdisk, memoryMap: map, rsdp: acpi.rsdp });
+  const boot = loadPvh(memory, image, {
+    commandLine: spec.cmdline,
+    ramdisk: spec.ramdisk,
+    memoryMap: map,
+    rsdp: acpi.rsdp,
+  });
   d.memoryMap = map.map((r) => ({ address: r.start, size: r.length, type: r.type }));
   d.params[PARAM.STORE_PFN] = BigInt(STORE_GFN);
   d.params[PARAM.STORE_EVTCHN] = BigInt(ports.storePort);
@@ -64,14 +75,19 @@ export function buildPvh(d: Domain, image: ElfImage, spec: DomainImage, ports: P
   return {
     domain: d,
     bits: image.bits,
-    rings: { consoleMfn: p2m.get(CONSOLE_GFN), storeMfn: p2m.get(STORE_GFN), consolePort: ports.consolePort, storePort: ports.storePort },
+    rings: {
+      consoleMfn: p2m.get(CONSOLE_GFN),
+      storeMfn: p2m.get(STORE_GFN),
+      consolePort: ports.consolePort,
+      storePort: ports.storePort,
+    },
   };
 }
 
 /** A domain's guest-physical memory as the loaders see it. */
 export function guestMemory(d: Domain, size: number): BootMemory {
   const each = (address: number, length: number, visit: (maddr: number, offset: number, chunk: number) => void) => {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const at = address + done;
       const chunk = Math.min(length - done, PAGE - (at % PAGE));
       const mfn = d.gfnToMfn(Math.floor(at / PAGE));
@@ -82,7 +98,10 @@ export function guestMemory(d: Domain, size: number): BootMemory {
   };
   return {
     size,
-    write: (address, bytes) => each(address, bytes.length, (maddr, offset, chunk) => d.mem.copyIn(maddr, bytes.subarray(offset, offset + chunk))),
+    write: (address, bytes) =>
+      each(address, bytes.length, (maddr, offset, chunk) =>
+        d.mem.copyIn(maddr, bytes.subarray(offset, offset + chunk)),
+      ),
     clear: (address, length) => each(address, length, (maddr, _offset, chunk) => d.mem.fill(maddr, 0, chunk)),
   };
 }

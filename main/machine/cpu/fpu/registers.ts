@@ -9,7 +9,15 @@ import { Cr0, Cr4 } from '../system/state.ts';
 import type { CpuState } from '../system/state.ts';
 
 /** Exception flags of status words, control-word masks and MXCSR (bits 0-5), and the stack-fault flag. */
-export const Flag = { Invalid: 1, Denormal: 2, ZeroDivide: 4, Overflow: 8, Underflow: 16, Precision: 32, StackFault: 64 } as const;
+export const Flag = {
+  Invalid: 1,
+  Denormal: 2,
+  ZeroDivide: 4,
+  Overflow: 8,
+  Underflow: 16,
+  Precision: 32,
+  StackFault: 64,
+} as const;
 /** Condition bits of the status word. */
 export const Condition = { C0: 0x100, C1: 0x200, C2: 0x400, C3: 0x4000 } as const;
 export const MXCSR_MASK = 0xffff;

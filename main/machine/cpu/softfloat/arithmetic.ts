@@ -13,7 +13,8 @@ const exclusive = (a: Value, b: Value): 0 | 1 => (a.sign === b.sign ? 0 : 1);
 export function add(env: Environment, format: Format, a: Value, b: Value, range: Format = format): Value | null {
   if (a.kind === Kind.Infinity) return b.kind === Kind.Infinity && a.sign !== b.sign ? null : a;
   if (b.kind === Kind.Infinity) return b;
-  if (a.kind === Kind.Zero && b.kind === Kind.Zero) return a.sign === b.sign ? a : zero(env.rounding === Rounding.Down ? 1 : 0);
+  if (a.kind === Kind.Zero && b.kind === Kind.Zero)
+    return a.sign === b.sign ? a : zero(env.rounding === Rounding.Down ? 1 : 0);
   if (a.kind === Kind.Zero) return round(env, format, b.sign, b.sig, b.exp, range);
   if (b.kind === Kind.Zero) return round(env, format, a.sign, a.sig, a.exp, range);
   let x = a;

@@ -29,7 +29,13 @@ const INTEGER = 1n << 63n;
 
 export const zero = (sign: 0 | 1): Value => ({ kind: Kind.Zero, sign, sig: 0n, exp: 0, denormal: false });
 export const infinity = (sign: 0 | 1): Value => ({ kind: Kind.Infinity, sign, sig: 0n, exp: 0, denormal: false });
-export const finite = (sign: 0 | 1, sig: bigint, exp: number, denormal = false): Value => ({ kind: Kind.Finite, sign, sig, exp, denormal });
+export const finite = (sign: 0 | 1, sig: bigint, exp: number, denormal = false): Value => ({
+  kind: Kind.Finite,
+  sign,
+  sig,
+  exp,
+  denormal,
+});
 const nan = (sign: 0 | 1, sig: bigint): Value => ({ kind: Kind.NaN, sign, sig, exp: 0, denormal: false });
 /** The "real indefinite" quiet NaN, the masked answer to an invalid operation. */
 export const DEFAULT_NAN: Value = nan(1, INTEGER | QUIET);
@@ -64,7 +70,8 @@ export function fromBits(bits: bigint, format: Format): Value {
   const fraction = bits & ((1n << fractionBits) - 1n);
   const exponent = (bits >> fractionBits) & exponentMask;
   const sign = (bits >> (format === BINARY32 ? 31n : 63n)) & 1n ? 1 : 0;
-  if (exponent === exponentMask) return fraction === 0n ? infinity(sign) : nan(sign, INTEGER | (fraction << (63n - fractionBits)));
+  if (exponent === exponentMask)
+    return fraction === 0n ? infinity(sign) : nan(sign, INTEGER | (fraction << (63n - fractionBits)));
   if (exponent === 0n) {
     if (fraction === 0n) return zero(sign);
     return finite(sign, fraction, format.emin - (format.precision - 1), true);

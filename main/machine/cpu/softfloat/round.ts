@@ -31,7 +31,13 @@ export function environment(rounding: number, masks: number): Environment {
 const EXPONENT_ADJUST = 24576;
 
 /** sig * 2^exp to a multiple of 2^quantum: the multiplier. `inexact` and `up` say what happened. */
-function toQuantum(env: Environment, sign: 0 | 1, sig: bigint, exp: number, quantum: number): { m: bigint; inexact: boolean; up: boolean } {
+function toQuantum(
+  env: Environment,
+  sign: 0 | 1,
+  sig: bigint,
+  exp: number,
+  quantum: number,
+): { m: bigint; inexact: boolean; up: boolean } {
   const shift = quantum - exp;
   if (shift <= 0) return { m: sig << BigInt(-shift), inexact: false, up: false };
   const s = BigInt(shift);
@@ -63,7 +69,14 @@ function toQuantum(env: Environment, sign: 0 | 1, sig: bigint, exp: number, quan
  * With overflow or underflow unmasked, an 80-bit result comes back with its exponent adjusted.
  * Tininess is detected after rounding, as on every x86 (SDM vol. 1, 4.9.1.5).
  */
-export function round(env: Environment, format: Format, sign: 0 | 1, sig: bigint, exp: number, range: Format = format): Value {
+export function round(
+  env: Environment,
+  format: Format,
+  sign: 0 | 1,
+  sig: bigint,
+  exp: number,
+  range: Format = format,
+): Value {
   const e = exp + bitLength(sig) - 1;
   let quantum = e - format.precision + 1;
   let r = toQuantum(env, sign, sig, exp, quantum);
@@ -93,7 +106,10 @@ export function round(env: Environment, format: Format, sign: 0 | 1, sig: bigint
       return finite(sign, r.m, quantum - (range === EXTENDED80 ? EXPONENT_ADJUST : 0));
     }
     env.flags |= Exception.Overflow | Exception.Precision;
-    const toInfinity = env.rounding === Rounding.Nearest || (env.rounding === Rounding.Up && sign === 0) || (env.rounding === Rounding.Down && sign === 1);
+    const toInfinity =
+      env.rounding === Rounding.Nearest ||
+      (env.rounding === Rounding.Up && sign === 0) ||
+      (env.rounding === Rounding.Down && sign === 1);
     env.roundedUp = toInfinity;
     if (toInfinity) return infinity(sign);
     return finite(sign, (1n << BigInt(format.precision)) - 1n, range.emax - format.precision + 1);
