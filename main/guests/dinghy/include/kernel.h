@@ -5,6 +5,8 @@
 
 // ---- log ----
 void printk(const char *form, ...);
+/// For dmesg only: what would otherwise come between a prompt and what is typed there.
+void log_only(const char *form, ...);
 noreturn void panic(const char *form, ...);
 /// Copies the newest `size` bytes of the kernel log; returns how many.
 uptr log_copy(char *to, uptr size);

@@ -14,6 +14,15 @@ uptr log_copy(char *to, uptr size) {
     return have;
 }
 
+void log_only(const char *form, ...) {
+    char line[256];
+    __builtin_va_list arguments;
+    __builtin_va_start(arguments, form);
+    uptr n = (uptr)vformat(line, sizeof line, form, arguments);
+    __builtin_va_end(arguments);
+    log_add(line, MIN(n, sizeof line - 1));
+}
+
 void printk(const char *form, ...) {
     char line[256];
     __builtin_va_list arguments;

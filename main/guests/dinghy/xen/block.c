@@ -140,7 +140,7 @@ static bool connected(struct front_end *front) {
         format(device->disk.name, sizeof device->disk.name, part ? "/dev/xvd%c%u" : "/dev/xvd%c", 'a' + (int)(disk % 26), part);
         disk_add(&device->disk);
         device->registered = true;
-        printk("\n%s: %llu KiB%s\n", device->disk.name, device->disk.sectors / 2, device->disk.read_only ? ", read-only" : "");
+        log_only("%s: %llu KiB%s\n", device->disk.name, device->disk.sectors / 2, device->disk.read_only ? ", read-only" : "");
     }
     device->connected = true;
     for (u32 i = 0; i < RING; i++) {

@@ -85,7 +85,7 @@ static void target_changed(void) {
             break;
         }
     }
-    if (ballooned_pages != before) printk("\nmemory is now %lu KiB of %lu KiB\n", (unsigned long)((end_pfn - ballooned_pages) * 4), (unsigned long)(end_pfn * 4));
+    if (ballooned_pages != before) log_only("memory is now %lu KiB of %lu KiB\n", (unsigned long)((end_pfn - ballooned_pages) * 4), (unsigned long)(end_pfn * 4));
 }
 
 static void control_thread(void) {

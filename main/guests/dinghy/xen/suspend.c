@@ -15,5 +15,5 @@ void xen_suspend(void) {
         bus_resume();
     }
     xen_clock_resume();
-    printk("\n%s after %u ms\n", cancelled ? "suspend was cancelled" : "resumed", (u32)(xen_clock_ns() / 1000000));
+    log_only("%s at %u ms\n", cancelled ? "suspend was cancelled" : "resumed", (u32)(xen_clock_ns() / 1000000));
 }
