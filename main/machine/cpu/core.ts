@@ -211,7 +211,12 @@ export class CpuCore {
       exit.retired = this.#retired - start;
       return exit;
     };
-    const deliver = (vector: number, error: number | null, kind: 'fault' | 'trap' | 'external' | 'software' | 'nmi', length: number): Exit | null => {
+    const deliver = (
+      vector: number,
+      error: number | null,
+      kind: 'fault' | 'trap' | 'external' | 'software' | 'nmi',
+      length: number,
+    ): Exit | null => {
       const result = this.system.deliver(vector, error !== null, error ?? 0, kind, length);
       if (result === Delivery.Done) return null;
       if (result === Delivery.Shutdown) return leave(ExitCode.Shutdown, true);

@@ -34,12 +34,26 @@ export const LeafFlag = {
 } as const;
 
 /** Kinds of immediate. */
-export const Imm = { None: 0, Sx8: 1, Z: 2, Full: 3, Zx16: 4, Moffs: 5, FarPointer: 6, Zx16Zx8: 7, Rel8: 8, RelZ: 9, SegmentOfOpcode: 10, Zx8: 11 } as const;
+export const Imm = {
+  None: 0,
+  Sx8: 1,
+  Z: 2,
+  Full: 3,
+  Zx16: 4,
+  Moffs: 5,
+  FarPointer: 6,
+  Zx16Zx8: 7,
+  Rel8: 8,
+  RelZ: 9,
+  SegmentOfOpcode: 10,
+  Zx8: 11,
+} as const;
 /** How a register number becomes a byte in the operation record. */
 export const RegisterFile = { Byte: 0, General: 1, Slot16: 2, Raw: 3, Mmx: 4 } as const;
 
 const COLUMN_COUNT = 4;
-export const rootIndex = (map: number, opcode: number, column: number): number => ((map << 8) | opcode) * COLUMN_COUNT + column;
+export const rootIndex = (map: number, opcode: number, column: number): number =>
+  ((map << 8) | opcode) * COLUMN_COUNT + column;
 
 function immediateKind(e: Encoding): number {
   const imm = e.operands.filter((o) => o.kind === 'I');
@@ -50,7 +64,8 @@ function immediateKind(e: Encoding): number {
   if (imm.length === 2) return Imm.Zx16Zx8;
   if (imm.length === 0) return Imm.None;
   const size = imm[0]!.size;
-  if (size === 8) return e.operands.some((o) => o.kind === 'A' && /^E[4-7]/.test(e.text)) || /^CD/.test(e.text) ? Imm.Zx8 : Imm.Sx8;
+  if (size === 8)
+    return e.operands.some((o) => o.kind === 'A' && /^E[4-7]/.test(e.text)) || /^CD/.test(e.text) ? Imm.Zx8 : Imm.Sx8;
   if (size === 16) return Imm.Zx16;
   if (size === 'z') return Imm.Z;
   return Imm.Full;
@@ -90,7 +105,8 @@ export function tableBase(mode: 32 | 64): number {
 export function buildDecodeTables(): DecodeTables {
   const set = new HandlerSet();
   const rows: Row[] = [];
-  for (const instruction of INSTRUCTIONS) for (const encoding of instruction.encodings) rows.push({ instruction, encoding });
+  for (const instruction of INSTRUCTIONS)
+    for (const encoding of instruction.encodings) rows.push({ instruction, encoding });
   type Pending = { row: number; mode: 32 | 64; handlers: (Handler | null)[][] };
   const pending: Pending[] = [];
   rows.forEach(({ instruction: i, encoding: e }, row) => {
@@ -129,7 +145,9 @@ export function buildDecodeTables(): DecodeTables {
     for (const p of pending.filter((x) => x.mode === mode)) {
       const { instruction: i, encoding: e } = rows[p.row]!;
       const leaf = alloc(LEAF_BYTES);
-      p.handlers.forEach((forms, o) => forms.forEach((h, f) => view.setUint16(leaf + (o * 4 + f) * 2, h?.id ?? 0, true)));
+      p.handlers.forEach((forms, o) =>
+        forms.forEach((h, f) => view.setUint16(leaf + (o * 4 + f) * 2, h?.id ?? 0, true)),
+      );
       const usesAccumulator = e.operands.some((o) => o.kind === 'A') && !e.operands.some((o) => 'EZ'.includes(o.kind));
       const imm = POP_SEGMENT_TEXT.has(e.text) ? Imm.SegmentOfOpcode : immediateKind(e);
       let flags = imm << LeafFlag.ImmShift;
@@ -147,7 +165,9 @@ export function buildDecodeTables(): DecodeTables {
       if (mode === 64 && (e.operands.some((o) => o.kind === 'J') || NEAR.has(i.name))) flags |= LeafFlag.ForceDefault;
       view.setUint32(leaf + LEAF_FLAGS, flags, true);
       view.setUint32(leaf + LEAF_ROW, p.row, true);
-      const opcodes = e.plusRegister ? [0, 1, 2, 3, 4, 5, 6, 7].map((r) => (e.opcode & 0xf8) + r).filter((o) => o >= e.opcode) : [e.opcode];
+      const opcodes = e.plusRegister
+        ? [0, 1, 2, 3, 4, 5, 6, 7].map((r) => (e.opcode & 0xf8) + r).filter((o) => o >= e.opcode)
+        : [e.opcode];
       for (const opcode of opcodes)
         for (const column of e.map === 0 ? [0, 1, 2, 3] : e.prefixes) {
           const root = rootIndex(e.map, opcode, column) * 4;
@@ -158,7 +178,15 @@ export function buildDecodeTables(): DecodeTables {
   return { image, hot, all, rows };
 }
 
-function place(view: DataView, base: number, root: number, leaf: number, e: Encoding, alloc: (n: number) => number, text: string): void {
+function place(
+  view: DataView,
+  base: number,
+  root: number,
+  leaf: number,
+  e: Encoding,
+  alloc: (n: number) => number,
+  text: string,
+): void {
   const put = (at: number, v: number) => {
     if (view.getUint32(at, true) !== 0) throw new Error(`decode tables: ${text} collides with another row`);
     view.setUint32(at, v, true);
@@ -180,10 +208,14 @@ function place(view: DataView, base: number, root: number, leaf: number, e: Enco
   }
   const digit = e.digit!;
   const memoryOnly = e.operands.some((o) => o.kind === 'M');
-  const registerOnly = e.operands.length > 0 && e.operands.some((o) => 'RUCD'.includes(o.kind)) && !e.operands.some((o) => 'EWQM'.includes(o.kind));
+  const registerOnly =
+    e.operands.length > 0 &&
+    e.operands.some((o) => 'RUCD'.includes(o.kind)) &&
+    !e.operands.some((o) => 'EWQM'.includes(o.kind));
   if (!registerOnly) put(at + digit * 4, base + leaf);
-  if (!memoryOnly) for (let rm = 0; rm < 8; rm++) {
-    const slot = at + (8 + digit * 8 + rm) * 4;
-    if (view.getUint32(slot, true) === 0) view.setUint32(slot, base + leaf, true);
-  }
+  if (!memoryOnly)
+    for (let rm = 0; rm < 8; rm++) {
+      const slot = at + (8 + digit * 8 + rm) * 4;
+      if (view.getUint32(slot, true) === 0) view.setUint32(slot, base + leaf, true);
+    }
 }

@@ -134,7 +134,14 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   // operand size index: 0 = 16, 1 = 32, 2 = 64 bits
   const osz = f.local('i32');
   if (long) {
-    f.set(osz, select(rex.and(8).or(lf.and(LeafFlag.ForceDefault)), i32(2), select(opSize, zero, select(lf.and(LeafFlag.D64), i32(2), i32(1)))));
+    f.set(
+      osz,
+      select(
+        rex.and(8).or(lf.and(LeafFlag.ForceDefault)),
+        i32(2),
+        select(opSize, zero, select(lf.and(LeafFlag.D64), i32(2), i32(1))),
+      ),
+    );
   } else f.set(osz, opSize.xor(key.and(ModeKey.Code32)));
   // address size: 16, 32 or (long) 64
   const addr16 = f.let(long ? zero : addrSize.xor(key.and(ModeKey.Code32)).eqz());
@@ -265,7 +272,12 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
     body();
     f.set(relative, 1);
   };
-  const word = () => f.if(osz.eqz(), () => take(2, p.ld16s().sx()), () => take(4, p.ld32s64()));
+  const word = () =>
+    f.if(
+      osz.eqz(),
+      () => take(2, p.ld16s().sx()),
+      () => take(4, p.ld32s64()),
+    );
   const map: number[] = [];
   const bodies: (() => void)[] = [];
   const on = (k: number, body: () => void) => {
@@ -282,8 +294,18 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   on(Imm.Zx16, () => take(2, p.ld16u().zx()));
   on(Imm.Zx16Zx8, () => take(3, p.ld16u().or(p.ld8u(2).shl(16)).zx()));
   on(Imm.Moffs, () => {
-    if (long) f.if(addrSize, () => take(4, p.ld32u64()), () => take(8, p.ld64()));
-    else f.if(addr16, () => take(2, p.ld16u().zx()), () => take(4, p.ld32u64()));
+    if (long)
+      f.if(
+        addrSize,
+        () => take(4, p.ld32u64()),
+        () => take(8, p.ld64()),
+      );
+    else
+      f.if(
+        addr16,
+        () => take(2, p.ld16u().zx()),
+        () => take(4, p.ld32u64()),
+      );
   });
   on(Imm.FarPointer, () =>
     f.if(
@@ -292,7 +314,10 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
       () => take(6, p.ld32u64().or(p.ld16u(4).zx().shl(32n))),
     ),
   );
-  on(Imm.Rel8, rel(() => take(1, p.ld8s().sx())));
+  on(
+    Imm.Rel8,
+    rel(() => take(1, p.ld8s().sx())),
+  );
   on(
     Imm.RelZ,
     rel(() => {
@@ -312,22 +337,11 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   const general = f.local('i32');
   if (long) f.set(general, memory.or(lf.and(LeafFlag.ImplicitMemory)).ne(0).and(segment.geS(0).or(addrSize)));
   else {
-    const odd = f.let(
-      key
-        .and(ModeKey.Flat)
-        .eqz()
-        .or(addr16)
-        .or(segment.eq(Seg.CS))
-        .or(segment.geS(Seg.FS)),
-    );
+    const odd = f.let(key.and(ModeKey.Flat).eqz().or(addr16).or(segment.eq(Seg.CS)).or(segment.geS(Seg.FS)));
     const oddStack = key.and(ModeKey.Flat | ModeKey.Stack32).ne(ModeKey.Flat | ModeKey.Stack32);
     f.set(
       general,
-      memory
-        .or(lf.and(LeafFlag.ImplicitMemory))
-        .ne(0)
-        .and(odd)
-        .or(lf.and(LeafFlag.Stack).ne(0).and(oddStack)),
+      memory.or(lf.and(LeafFlag.ImplicitMemory)).ne(0).and(odd).or(lf.and(LeafFlag.Stack).ne(0).and(oddStack)),
     );
   }
   const form = f.let(memory.or(general.shl(1)));

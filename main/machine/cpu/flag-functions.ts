@@ -51,7 +51,15 @@ export function defineFlags(m: ModuleBuilder): void {
     f.if(
       kind.eqz(),
       () => {
-        f.st64(Z, STATE + F.ccA, f.let(A().and(BigInt.asUintN(64, ~0x801n)).or(cf.or(of.shl(11)).zx())));
+        f.st64(
+          Z,
+          STATE + F.ccA,
+          f.let(
+            A()
+              .and(BigInt.asUintN(64, ~0x801n))
+              .or(cf.or(of.shl(11)).zx()),
+          ),
+        );
       },
       () => {
         const a = f.let(f.call('get_af'));

@@ -39,7 +39,8 @@ export const canBeRegister = (e: Encoding, i: Instruction): boolean => {
 };
 /** Memory without ModRM: moffs, strings, xlat. They take the general form's address code whenever segments are not flat. */
 const STRING_NAMES = new Set(['movs', 'cmps', 'stos', 'lods', 'scas', 'xlat']);
-export const implicitMemory = (e: Encoding, i: Instruction): boolean => STRING_NAMES.has(i.name) || e.operands.some((o) => o.kind === 'O');
+export const implicitMemory = (e: Encoding, i: Instruction): boolean =>
+  STRING_NAMES.has(i.name) || e.operands.some((o) => o.kind === 'O');
 
 /** Does the operand size change what the instruction does? */
 export const isSized = (e: Encoding, i: Instruction): boolean =>
@@ -49,7 +50,12 @@ const shape = (operands: Operand[], memory: boolean): string =>
   operands
     .map((o) => {
       // registers named by the opcode or implied are register forms of ModRM.rm, whose slot the decoder fills in
-      const kind = (o.kind === 'E' && !memory) || o.kind === 'Z' || o.kind === 'A' || o.kind === 'R' ? 'E' : o.kind === 'M' ? 'E' : o.kind;
+      const kind =
+        (o.kind === 'E' && !memory) || o.kind === 'Z' || o.kind === 'A' || o.kind === 'R'
+          ? 'E'
+          : o.kind === 'M'
+            ? 'E'
+            : o.kind;
       return `${kind}${o.size}`;
     })
     .join();
@@ -64,7 +70,8 @@ export class HandlerSet {
     let meaning = this.meanings.get(i.meaning);
     if (meaning === undefined) this.meanings.set(i.meaning, (meaning = this.meanings.size));
     // the accumulator with a second register operand (XCHG) keeps its kind: it cannot be ModRM.rm twice
-    const accumulators = e.operands.filter((o) => o.kind === 'A').length && e.operands.some((o) => 'EZ'.includes(o.kind));
+    const accumulators =
+      e.operands.filter((o) => o.kind === 'A').length && e.operands.some((o) => 'EZ'.includes(o.kind));
     const key = `${meaning}|${i.name}|${accumulators ? e.text : shape(e.operands, memory)}|${isSized(e, i) ? osz : 0}|${memory}|${general}|${i.d64 ?? false}`;
     let h = this.byKey.get(key);
     if (!h) {

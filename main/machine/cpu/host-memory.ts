@@ -2,7 +2,18 @@
 // It is reserved in full and committed by the operating system page by page as it is touched.
 // Invariant: every write to machine memory that does not come from generated code passes noteWrite.
 
-import { MAX_RAM, PAGE, PAGE_FLAGS, PAGE_WRITE_SLOW, PageFlag, RAM_BASE, TLB_ENTRIES, TLB_ENTRY_BYTES, TLB_INVALID, TLB_SUPERVISOR } from './layout.ts';
+import {
+  MAX_RAM,
+  PAGE,
+  PAGE_FLAGS,
+  PAGE_WRITE_SLOW,
+  PageFlag,
+  RAM_BASE,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_INVALID,
+  TLB_SUPERVISOR,
+} from './layout.ts';
 import { CodeCache } from './code-cache.ts';
 
 export class HostMemory {

@@ -181,7 +181,9 @@ export class InterpreterSemantics extends Semantics {
     return this.op.ld8u(OP.flags).and(flag);
   }
   selectorOfReg(): E {
-    return this.slot(OP.reg).shl(2).ld32(STATE + F.selector);
+    return this.slot(OP.reg)
+      .shl(2)
+      .ld32(STATE + F.selector);
   }
 
   // ---- addresses
@@ -193,11 +195,15 @@ export class InterpreterSemantics extends Semantics {
   private flatAddress(): E {
     if (this.mode === 64) {
       const base = this.slot(OP.base).ld64(STATE + GPR);
-      const index = this.slot(OP.index).ld64(STATE + GPR).shl(this.slot(OP.scale).zx());
+      const index = this.slot(OP.index)
+        .ld64(STATE + GPR)
+        .shl(this.slot(OP.scale).zx());
       return base.add(index).add(this.op.ld32s64(OP.disp));
     }
     const base = this.slot(OP.base).ld32(STATE + GPR);
-    const index = this.slot(OP.index).ld32(STATE + GPR).shl(this.slot(OP.scale));
+    const index = this.slot(OP.index)
+      .ld32(STATE + GPR)
+      .shl(this.slot(OP.scale));
     return base.add(index).add(this.op.ld32(OP.disp));
   }
 
@@ -221,7 +227,11 @@ export class InterpreterSemantics extends Semantics {
     if (!this.general) return this.flatAddress().add(this.mode === 64 ? d.sx() : d.lo());
     // the offset wraps in the address size before the segment is added
     const offset = this.let(this.f.call('ea_offset', this.op).add(d.sx()));
-    const mask = select(this.prefix(OpFlag.Addr16), i64(0xffff), select(this.prefix(OpFlag.Addr32), i64(0xffffffffn), i64(-1)));
+    const mask = select(
+      this.prefix(OpFlag.Addr16),
+      i64(0xffff),
+      select(this.prefix(OpFlag.Addr32), i64(0xffffffffn), i64(-1)),
+    );
     return this.segmentLinear(this.slot(OP.seg), offset.and(mask), bytes, write);
   }
 
@@ -233,7 +243,11 @@ export class InterpreterSemantics extends Semantics {
   xlatAddress(): E {
     const al = this.reg(REG.AX, 8);
     if (!this.general) return this.mode === 64 ? this.reg(REG.BX, 64).add(al.zx()) : this.reg(REG.BX, 32).add(al);
-    const mask = select(this.prefix(OpFlag.Addr16), i64(0xffff), select(this.prefix(OpFlag.Addr32), i64(0xffffffffn), i64(-1)));
+    const mask = select(
+      this.prefix(OpFlag.Addr16),
+      i64(0xffff),
+      select(this.prefix(OpFlag.Addr32), i64(0xffffffffn), i64(-1)),
+    );
     return this.segmentLinear(this.slot(OP.seg), this.reg(REG.BX, 64).add(al.zx()).and(mask), 1, false);
   }
 
@@ -243,7 +257,11 @@ export class InterpreterSemantics extends Semantics {
     return !this.general && 'A' !== this.instruction.name && STRINGS.has(this.instruction.name);
   }
   private widthMask(): E {
-    return select(this.prefix(OpFlag.Addr16), i64(0xffff), select(this.prefix(OpFlag.Addr32), i64(0xffffffffn), i64(-1)));
+    return select(
+      this.prefix(OpFlag.Addr16),
+      i64(0xffff),
+      select(this.prefix(OpFlag.Addr32), i64(0xffffffffn), i64(-1)),
+    );
   }
   private writeByWidth(register: number, v: E): void {
     this.f.if(
@@ -278,7 +296,8 @@ export class InterpreterSemantics extends Semantics {
     else this.writeByWidth(REG.CX, this.let(this.reg(REG.CX, 64).sub(n.zx())));
   }
   advanceIndex(register: number, delta: E): void {
-    if (this.fixedWidth) this.setReg(register, this.mode, this.reg(register, this.mode).add(this.mode === 64 ? delta.sx() : delta));
+    if (this.fixedWidth)
+      this.setReg(register, this.mode, this.reg(register, this.mode).add(this.mode === 64 ? delta.sx() : delta));
     else this.writeByWidth(register, this.let(this.reg(register, 64).add(delta.sx())));
   }
   stringSource(bytes: number): E {
@@ -375,18 +394,27 @@ export class InterpreterSemantics extends Semantics {
     return this.segmentLinear(i32(Seg.SS), sp.zx(), bytes, write);
   }
   private get wideStack(): E {
-    return i32(0).ld32(STATE + F.segAttr + Seg.SS * 4).and(SegAttr.DB);
+    return i32(0)
+      .ld32(STATE + F.segAttr + Seg.SS * 4)
+      .and(SegAttr.DB);
   }
   private stackMask(v: E): E {
     return select(this.wideStack, v, v.and(0xffff));
   }
   private setStackPointer(v: E): void {
     if (!this.general || this.mode === 64) this.setReg(REG.SP, this.mode, v);
-    else this.f.if(this.wideStack, () => this.setReg(REG.SP, 32, v), () => this.setReg(REG.SP, 16, v));
+    else
+      this.f.if(
+        this.wideStack,
+        () => this.setReg(REG.SP, 32, v),
+        () => this.setReg(REG.SP, 16, v),
+      );
   }
   private pushBytes(reserve: number, bytes: number, put: (h: E) => void): void {
     const flat = !this.general || this.mode === 64;
-    const sp = this.let(flat ? this.reg(REG.SP, this.mode).sub(reserve) : this.stackMask(this.let(this.reg(REG.SP, 32).sub(reserve))));
+    const sp = this.let(
+      flat ? this.reg(REG.SP, this.mode).sub(reserve) : this.stackMask(this.let(this.reg(REG.SP, 32).sub(reserve))),
+    );
     this.storeAt(flat ? sp : this.stackLinear(sp, bytes, true), bytes, put, true);
     this.setStackPointer(sp);
   }
@@ -461,7 +489,11 @@ export class InterpreterSemantics extends Semantics {
         f.set(result, f.call('get_of'));
         break;
       case 1:
-        f.if(kind().eq(FlagKind.Sub), () => f.set(result, a.ltU(b)), () => f.set(result, f.call('get_cf')));
+        f.if(
+          kind().eq(FlagKind.Sub),
+          () => f.set(result, a.ltU(b)),
+          () => f.set(result, f.call('get_cf')),
+        );
         break;
       case 2:
         f.set(result, r.eqz());
@@ -477,7 +509,11 @@ export class InterpreterSemantics extends Semantics {
         );
         break;
       case 4:
-        f.if(kind(), () => f.set(result, r.ltS(0n)), () => f.set(result, f.call('get_sf')));
+        f.if(
+          kind(),
+          () => f.set(result, r.ltS(0n)),
+          () => f.set(result, f.call('get_sf')),
+        );
         break;
       case 5:
         f.set(result, f.call('get_pf'));
@@ -513,10 +549,18 @@ export class InterpreterSemantics extends Semantics {
   /** rip of `page offset` bytes into the executing page. */
   private ripAt(offset: E): E {
     if (this.mode === 64) return Z.ld64(STATE + SLOT_PAGE_BASE).add(offset.zx());
-    return Z.ld32(STATE + SLOT_PAGE_BASE).add(offset).sub(Z.ld32(STATE + F.segBase + Seg.CS * 8));
+    return Z.ld32(STATE + SLOT_PAGE_BASE)
+      .add(offset)
+      .sub(Z.ld32(STATE + F.segBase + Seg.CS * 8));
   }
   private setRip(v: E): void {
     this.f.st64(Z, STATE + F.rip, v.zx());
+  }
+  ownRip(): E {
+    return this.ripAt(this.ownOffset).zx();
+  }
+  memorySelector(): E {
+    return this.slot(OP.seg).shl(2).ld32(STATE + F.selector);
   }
   nextRip(): E {
     const rip = this.ripAt(this.ownOffset.add(this.op.ld8u(OP.length)));

@@ -74,7 +74,8 @@ function build(mode: 32 | 64): InterpreterImage {
   const m = new ModuleBuilder();
   const routines = routineNames();
   // (op, address low, address high, bytes | stack << 8) -> WebAssembly address or 0
-  for (const name of ['slow_read', 'slow_write', 'slow_modify']) m.import(`js_${name}`, ['i32', 'i32', 'i32', 'i32'], ['i32']);
+  for (const name of ['slow_read', 'slow_write', 'slow_modify'])
+    m.import(`js_${name}`, ['i32', 'i32', 'i32', 'i32'], ['i32']);
   m.import('flush_bounce', [], []);
   m.import('js_fetch_fill', ['i32', 'i32'], ['i32']);
   m.import('new_code_page', ['i32'], ['i32']);
@@ -124,13 +125,21 @@ function build(mode: 32 | 64): InterpreterImage {
   return { bytes: m.build(16), routines };
 }
 
-function semantics(f: FunctionBuilder, mode: 32 | 64, h: Handler, op: E, inline: ConstructorParameters<typeof InterpreterSemantics>[8]) {
+function semantics(
+  f: FunctionBuilder,
+  mode: 32 | 64,
+  h: Handler,
+  op: E,
+  inline: ConstructorParameters<typeof InterpreterSemantics>[8],
+) {
   return new InterpreterSemantics(f, mode, h.osz, h.instruction, h.operands, h.memory, h.general, op, inline);
 }
 
 function ripAt(mode: 32 | 64, offset: E): E {
   if (mode === 64) return Z.ld64(STATE + SLOT_PAGE_BASE).add(offset.zx());
-  return Z.ld32(STATE + SLOT_PAGE_BASE).add(offset).sub(Z.ld32(STATE + F.segBase + Seg.CS * 8));
+  return Z.ld32(STATE + SLOT_PAGE_BASE)
+    .add(offset)
+    .sub(Z.ld32(STATE + F.segBase + Seg.CS * 8));
 }
 
 /** ea_offset(op) and seg_linear(segment, offset, bytes | write << 8): the general addressing forms. */
@@ -138,10 +147,18 @@ function defineAddresses(m: ModuleBuilder, mode: 32 | 64): void {
   m.func('ea_offset', ['i32'], ['i64'], (f) => {
     const op = f.params[0]!;
     const base = op.ld8u(OP.base).ld64(STATE + GPR);
-    const index = op.ld8u(OP.index).ld64(STATE + GPR).shl(op.ld8u(OP.scale).zx());
+    const index = op
+      .ld8u(OP.index)
+      .ld64(STATE + GPR)
+      .shl(op.ld8u(OP.scale).zx());
     const sum = f.let(base.add(index).add(op.ld32s64(OP.disp)));
     const flags = f.let(op.ld8u(OP.flags));
-    if (mode === 32) f.if(flags.and(OpFlag.Addr16), () => f.return(sum.and(0xffffn)), () => f.return(sum.and(0xffffffffn)));
+    if (mode === 32)
+      f.if(
+        flags.and(OpFlag.Addr16),
+        () => f.return(sum.and(0xffffn)),
+        () => f.return(sum.and(0xffffffffn)),
+      );
     else f.if(flags.and(OpFlag.Addr32), () => f.return(sum.and(0xffffffffn)));
     f.return(sum);
   });
@@ -282,7 +299,11 @@ function defineBranches(m: ModuleBuilder, mode: 32 | 64): void {
     const op = f.params[0]!;
     const target = f.let(op.ld64(OP.imm));
     f.if(target.ltU(4096n), () => {
-      const map = f.let(Z.ld32(STATE + F.codeFrame).shl(2).ld32(PAGE_CODE));
+      const map = f.let(
+        Z.ld32(STATE + F.codeFrame)
+          .shl(2)
+          .ld32(PAGE_CODE),
+      );
       f.if(map, () => {
         const t = f.let(map.add(target.lo().shl(2)).ld32());
         f.if(t, () => {
@@ -345,7 +366,12 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
               f.set(fuel, Z.ld32(STATE + F.fuel));
               f.if(status, () => {
                 f.if(status.eq(Next.Jump), () => {
-                  f.brIf(lookup, Z.ld32(STATE + F.mode).and(2).eq(mode === 64 ? 2 : 0));
+                  f.brIf(
+                    lookup,
+                    Z.ld32(STATE + F.mode)
+                      .and(2)
+                      .eq(mode === 64 ? 2 : 0),
+                  );
                   f.return(i32(RunExit.Mode));
                 });
                 f.brIf(fault, status.eq(Next.Fault));

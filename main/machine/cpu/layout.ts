@@ -17,6 +17,8 @@ export const PAGE = 4096;
 
 export const STATE = 0x1000;
 export const SCRATCH = 0x2000;
+/** A number of the x87 on its way: significand i64, then sign|exponent. */
+export const X87_TEMPORARY = 0xff00;
 export const VCPU_AREA = 0x1_0000; // 64 states of 4 KiB
 export const VCPU_STATE_BYTES = 4096;
 export const MAX_VCPUS = 64;
@@ -285,7 +287,16 @@ export const OP = {
   bytes: 28,
 } as const;
 export const OP_BYTES = 32;
-export const OpFlag = { Rep: 1, Repne: 2, Lock: 4, OpSize16: 8, Addr16: 16, Addr32: 32, Rex: 64, OpSize64: 128 } as const;
+export const OpFlag = {
+  Rep: 1,
+  Repne: 2,
+  Lock: 4,
+  OpSize16: 8,
+  Addr16: 16,
+  Addr32: 32,
+  Rex: 64,
+  OpSize64: 128,
+} as const;
 
 /** Why generated code returned. */
 export const RunExit = {

@@ -122,13 +122,15 @@ export class Tlb {
     if (maddr >= this.#mem.ramBytes) return maddr;
     const flags = this.#u8[PAGE_FLAGS + frame]!;
     if (flags & PageFlag.Device) return maddr;
-    if (!this.#long() && (lo | 0xfff) >>> 0 > this.#u32[(STATE + F.flatLimit) >> 2]! && access !== Access.Exec) return maddr;
+    if (!this.#long() && (lo | 0xfff) >>> 0 > this.#u32[(STATE + F.flatLimit) >> 2]! && access !== Access.Exec)
+      return maddr;
     const page = lo & PAGE_MASK;
-    const entry = (user ? TLB_SUPERVISOR + TLB_BYTES : TLB_SUPERVISOR) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const entry =
+      (user ? TLB_SUPERVISOR + TLB_BYTES : TLB_SUPERVISOR) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
     const at = entry >> 2;
     const i32 = this.#i32;
     const listed =
-      ((i32[at + (TLB_TAG_READ >> 2)]! & i32[at + (TLB_TAG_EXEC >> 2)]!) & 1) === 0 &&
+      (i32[at + (TLB_TAG_READ >> 2)]! & i32[at + (TLB_TAG_EXEC >> 2)]! & 1) === 0 &&
       i32[at + (TLB_FLAGS >> 2)] === (walk.global ? 1 : 0);
     const beyond = !this.#long() && (lo | 0xfff) >>> 0 > this.#u32[(STATE + F.flatLimit) >> 2]!;
     const tag = (field: number, on: boolean): void => {
@@ -272,7 +274,8 @@ export class Tlb {
     if (h !== 0 && h < RAM_BASE) {
       const bytes = info & 255;
       this.#readInto(SCRATCH, this.#bounceFirst, Math.min(bytes, this.#bounceSplit));
-      if (bytes > this.#bounceSplit) this.#readInto(SCRATCH + this.#bounceSplit, this.#bounceSecond, bytes - this.#bounceSplit);
+      if (bytes > this.#bounceSplit)
+        this.#readInto(SCRATCH + this.#bounceSplit, this.#bounceSecond, bytes - this.#bounceSplit);
     }
     return h;
   }
@@ -281,7 +284,8 @@ export class Tlb {
     const bytes = this.#u32[(STATE + F.bounceLen) >> 2]!;
     this.#u32[(STATE + F.bounceLen) >> 2] = 0;
     this.#writeFrom(SCRATCH, this.#bounceFirst, Math.min(bytes, this.#bounceSplit));
-    if (bytes > this.#bounceSplit) this.#writeFrom(SCRATCH + this.#bounceSplit, this.#bounceSecond, bytes - this.#bounceSplit);
+    if (bytes > this.#bounceSplit)
+      this.#writeFrom(SCRATCH + this.#bounceSplit, this.#bounceSecond, bytes - this.#bounceSplit);
   }
 
   /** Fills the entry for an instruction fetch; 0 with a fault pending. */
@@ -289,7 +293,10 @@ export class Tlb {
     if (this.#long() && hi !== (hi << 16) >> 16) return this.#fault(13);
     const maddr = this.#translate(lo, hi, Access.Exec);
     if (maddr < 0) return 0;
-    if (this.#isDevice(maddr)) throw new Error(`The vCPU executes from device memory at ${maddr.toString(16)}, which no supported machine does.`);
+    if (this.#isDevice(maddr))
+      throw new Error(
+        `The vCPU executes from device memory at ${maddr.toString(16)}, which no supported machine does.`,
+      );
     return 1;
   }
 

@@ -38,8 +38,46 @@ export interface VcpuState {
 }
 
 /** Fields saved by name besides registers, segments and vectors. */
-const FIELDS_64 = ['gdtBase', 'idtBase', 'cr2', 'cr3', 'star', 'lstar', 'cstar', 'sfmask', 'kernelGsBase', 'sysenterCs', 'sysenterEsp', 'sysenterEip', 'pat', 'tscAux', 'tscOffset', 'apicBase', 'miscEnable', 'retired', 'fpIp', 'fpDp'] as const;
-const FIELDS_32 = ['gdtLimit', 'idtLimit', 'cr0', 'cr4', 'cr8', 'efer', 'shadow', 'halted', 'fpTop', 'fpStatus', 'fpControl', 'fpTags', 'fpOpcode', 'fpCs', 'fpDs', 'mxcsr'] as const;
+const FIELDS_64 = [
+  'gdtBase',
+  'idtBase',
+  'cr2',
+  'cr3',
+  'star',
+  'lstar',
+  'cstar',
+  'sfmask',
+  'kernelGsBase',
+  'sysenterCs',
+  'sysenterEsp',
+  'sysenterEip',
+  'pat',
+  'tscAux',
+  'tscOffset',
+  'apicBase',
+  'miscEnable',
+  'retired',
+  'fpIp',
+  'fpDp',
+] as const;
+const FIELDS_32 = [
+  'gdtLimit',
+  'idtLimit',
+  'cr0',
+  'cr4',
+  'cr8',
+  'efer',
+  'shadow',
+  'halted',
+  'fpTop',
+  'fpStatus',
+  'fpControl',
+  'fpTags',
+  'fpOpcode',
+  'fpCs',
+  'fpDs',
+  'mxcsr',
+] as const;
 
 export class Vcpu {
   readonly index: number;

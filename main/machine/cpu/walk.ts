@@ -106,7 +106,11 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
       const table: Local = f.let(cr3.and(-4096));
       const e = f.local('i64');
       // bits that must be clear for a frame below 4 GiB; NX only where it is enabled
-      const high = f.let(select(long, i64(0x000f_ffff_0000_0000n), i64(0x7fff_ffff_0000_0000n)).or(select(nxe, i64(0), i64(-(1n << 63n)))));
+      const high = f.let(
+        select(long, i64(0x000f_ffff_0000_0000n), i64(0x7fff_ffff_0000_0000n)).or(
+          select(nxe, i64(0), i64(-(1n << 63n))),
+        ),
+      );
       const load = (index: E, needAccessed: boolean): void => {
         fail(table.shrU(12).geU(ramFrames));
         f.set(e, table.add(index.shl(3)).ld64(RAM_BASE));

@@ -246,9 +246,7 @@ const decimalAdjust = (subtract: boolean) => (s: Semantics) => {
   const r = s.let((subtract ? al.sub(adjust) : al.add(adjust)).and(255));
   // borrow of the low adjustment also sets CF in DAS
   const carryOut = subtract ? s.let(high.or(low.and(al.ltU(6)))) : high;
-  const of = s.let(
-    subtract ? al.and(r.xor(255)).and(0x80).shrU(7) : al.xor(255).and(r).and(0x80).shrU(7),
-  );
+  const of = s.let(subtract ? al.and(r.xor(255)).and(0x80).shrU(7) : al.xor(255).and(r).and(0x80).shrU(7));
   s.flagsExplicit(8, r, carryOut, of, low);
   s.setReg(REG.AX, 8, r);
 };
@@ -266,23 +264,53 @@ const asciiAdjust = (subtract: boolean) => (s: Semantics) => {
 const IMMEDIATE_GROUP: Record<string, number> = { add: 0, or: 1, adc: 2, sbb: 3, and: 4, sub: 5, xor: 6, cmp: 7 };
 
 export const arithmetic: Instruction[] = [
-  instruction('add', alu(IMMEDIATE_GROUP.add!), { lock: true, hot: true }, binary('Add', (a, b) => a.add(b))),
-  instruction('or', alu(1), { lock: true, hot: true }, binary('Logic', (a, b) => a.or(b))),
+  instruction(
+    'add',
+    alu(IMMEDIATE_GROUP.add!),
+    { lock: true, hot: true },
+    binary('Add', (a, b) => a.add(b)),
+  ),
+  instruction(
+    'or',
+    alu(1),
+    { lock: true, hot: true },
+    binary('Logic', (a, b) => a.or(b)),
+  ),
   instruction('adc', alu(2), { lock: true }, withCarry(false)),
   instruction('sbb', alu(3), { lock: true }, withCarry(true)),
-  instruction('and', alu(4), { lock: true, hot: true }, binary('Logic', (a, b) => a.and(b))),
-  instruction('sub', alu(5), { lock: true, hot: true }, binary('Sub', (a, b) => a.sub(b))),
-  instruction('xor', alu(6), { lock: true, hot: true }, binary('Logic', (a, b) => a.xor(b))),
+  instruction(
+    'and',
+    alu(4),
+    { lock: true, hot: true },
+    binary('Logic', (a, b) => a.and(b)),
+  ),
+  instruction(
+    'sub',
+    alu(5),
+    { lock: true, hot: true },
+    binary('Sub', (a, b) => a.sub(b)),
+  ),
+  instruction(
+    'xor',
+    alu(6),
+    { lock: true, hot: true },
+    binary('Logic', (a, b) => a.xor(b)),
+  ),
   instruction('cmp', alu(7), { hot: true }, (s) => {
     const b = s.read(1);
     const a = s.read(0);
     s.flags('Sub', s.size, s.let(a.sub(b)), a, b);
   }),
-  instruction('test', ['84 /r Eb,Gb', '85 /r Ev,Gv', 'A8 AL,Ib', 'A9 rAX,Iz', 'F6 /0 Eb,Ib', 'F7 /0 Ev,Iz', 'F6 /1 Eb,Ib', 'F7 /1 Ev,Iz'], { hot: true }, (s) => {
-    const b = s.read(1);
-    const a = s.read(0);
-    s.flags('Logic', s.size, s.let(a.and(b)));
-  }),
+  instruction(
+    'test',
+    ['84 /r Eb,Gb', '85 /r Ev,Gv', 'A8 AL,Ib', 'A9 rAX,Iz', 'F6 /0 Eb,Ib', 'F7 /0 Ev,Iz', 'F6 /1 Eb,Ib', 'F7 /1 Ev,Iz'],
+    { hot: true },
+    (s) => {
+      const b = s.read(1);
+      const a = s.read(0);
+      s.flags('Logic', s.size, s.let(a.and(b)));
+    },
+  ),
   instruction('inc', ['FE /0 Eb', 'FF /0 Ev'], { lock: true, hot: true }, step(1)),
   instruction('dec', ['FE /1 Eb', 'FF /1 Ev'], { lock: true, hot: true }, step(-1)),
   instruction('inc', ['40+ Zv'], { i64: true, hot: true }, step(1)),

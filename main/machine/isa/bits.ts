@@ -10,7 +10,11 @@ function count(s: Semantics, i: number): E {
 }
 const wide = (s: Semantics, v: E, signed = false): E => s.let(signed ? s.normal(v, s.size) : v.zx());
 const narrow = (s: Semantics, v: E): E => (s.size === 64 ? v : v.lo());
-const top = (size: Size, v: E): E => v.shrU(BigInt(size - 1)).lo().and(1);
+const top = (size: Size, v: E): E =>
+  v
+    .shrU(BigInt(size - 1))
+    .lo()
+    .and(1);
 
 /** With a count of zero nothing changes but that a 32-bit register is zero-extended. */
 function ifCounted(s: Semantics, c: E, d: { value: E; write: (v: E) => void }, body: () => void): void {
@@ -69,9 +73,7 @@ const rotate = (left: boolean) => (s: Semantics) => {
     else if (size === 32) r = left ? d.value.rotl(c) : d.value.rotr(c);
     else {
       const k = c.and(size - 1);
-      r = left
-        ? d.value.shl(k).or(d.value.shrU(i32(size).sub(k)))
-        : d.value.shrU(k).or(d.value.shl(i32(size).sub(k)));
+      r = left ? d.value.shl(k).or(d.value.shrU(i32(size).sub(k))) : d.value.shrU(k).or(d.value.shl(i32(size).sub(k)));
       r = r.and(size === 8 ? 0xff : 0xffff);
     }
     const v = s.let(r);
@@ -80,7 +82,18 @@ const rotate = (left: boolean) => (s: Semantics) => {
     if (left) {
       const cf = s.let(v64.lo().and(1));
       s.flagsCarryOverflow(cf, s.let(cf.xor(high)));
-    } else s.flagsCarryOverflow(high, s.let(high.xor(v64.shrU(BigInt(size - 2)).lo().and(1))));
+    } else
+      s.flagsCarryOverflow(
+        high,
+        s.let(
+          high.xor(
+            v64
+              .shrU(BigInt(size - 2))
+              .lo()
+              .and(1),
+          ),
+        ),
+      );
     d.write(v);
   });
 };
@@ -140,20 +153,21 @@ const doubleShift = (left: boolean) => (s: Semantics) => {
     const bits = BigInt(size);
     if (left) {
       // destination : source (: destination for 16 bits), shifted left, the upper part is the result
-      const ring =
-        size === 16
-          ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx())
-          : a.zx().shl(32n).or(source.zx());
+      const ring = size === 16 ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx()) : a.zx().shl(32n).or(source.zx());
       const x = s.let(ring);
       const r = s.let(x.shl(k).shrU(32n).lo());
       const before = s.let(x.shl(k.sub(1n)).shrU(32n));
-      const cf = s.let(before.shrU(bits - 1n).lo().and(1));
+      const cf = s.let(
+        before
+          .shrU(bits - 1n)
+          .lo()
+          .and(1),
+      );
       const n = s.let(size === 16 ? r.and(0xffff) : r);
       s.flagsExplicit(size, n, cf, s.let(top(size, n.zx().xor(before))));
       d.write(n);
     } else {
-      const ring =
-        size === 16 ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx()) : source.zx().shl(32n).or(a.zx());
+      const ring = size === 16 ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx()) : source.zx().shl(32n).or(a.zx());
       const x = s.let(ring);
       const before = s.let(x.shrU(k.sub(1n)));
       const r = s.let(before.shrU(1n).lo());
@@ -186,7 +200,15 @@ const bitTest = (change: null | ((v: E, mask: E) => E)) => (s: Semantics) => {
   }
   // A register's bit offset is signed and reaches beyond the operand (SDM vol. 2, BT).
   const signed = size === 64 ? bit : size === 16 ? bit.sx16() : bit;
-  const steps = size === 64 ? signed.shrS(6n).shl(3n) : s.addressType === 'i64' ? signed.sx().shrS(BigInt(Math.log2(size))).shl(BigInt(Math.log2(size) - 3)) : signed.shrS(Math.log2(size)).shl(Math.log2(size) - 3);
+  const steps =
+    size === 64
+      ? signed.shrS(6n).shl(3n)
+      : s.addressType === 'i64'
+        ? signed
+            .sx()
+            .shrS(BigInt(Math.log2(size)))
+            .shl(BigInt(Math.log2(size) - 3))
+        : signed.shrS(Math.log2(size)).shl(Math.log2(size) - 3);
   const address = s.let(s.addressPlus(steps, size / 8, change !== null));
   if (!change) {
     s.flagsCarryOverflow(test(s.load(address, size)), null);
@@ -242,11 +264,36 @@ export const bits: Instruction[] = [
   instruction('shld', ['0F A4 /r Ev,Gv,Ib', '0F A5 /r Ev,Gv,CL'], {}, doubleShift(true)),
   instruction('shrd', ['0F AC /r Ev,Gv,Ib', '0F AD /r Ev,Gv,CL'], {}, doubleShift(false)),
   instruction('bt', tests('A3', 4), {}, bitTest(null)),
-  instruction('bts', tests('AB', 5), { lock: true }, bitTest((v, m) => v.or(m))),
-  instruction('btr', tests('B3', 6), { lock: true }, bitTest((v, m) => v.and(m.xor(-1)))),
-  instruction('btc', tests('BB', 7), { lock: true }, bitTest((v, m) => v.xor(m))),
-  instruction('bsf', ['NP 0F BC /r Gv,Ev', '66 0F BC /r Gv,Ev', 'F3 0F BC /r Gv,Ev', 'F2 0F BC /r Gv,Ev'], {}, scan(false)),
-  instruction('bsr', ['NP 0F BD /r Gv,Ev', '66 0F BD /r Gv,Ev', 'F3 0F BD /r Gv,Ev', 'F2 0F BD /r Gv,Ev'], {}, scan(true)),
+  instruction(
+    'bts',
+    tests('AB', 5),
+    { lock: true },
+    bitTest((v, m) => v.or(m)),
+  ),
+  instruction(
+    'btr',
+    tests('B3', 6),
+    { lock: true },
+    bitTest((v, m) => v.and(m.xor(-1))),
+  ),
+  instruction(
+    'btc',
+    tests('BB', 7),
+    { lock: true },
+    bitTest((v, m) => v.xor(m)),
+  ),
+  instruction(
+    'bsf',
+    ['NP 0F BC /r Gv,Ev', '66 0F BC /r Gv,Ev', 'F3 0F BC /r Gv,Ev', 'F2 0F BC /r Gv,Ev'],
+    {},
+    scan(false),
+  ),
+  instruction(
+    'bsr',
+    ['NP 0F BD /r Gv,Ev', '66 0F BD /r Gv,Ev', 'F3 0F BD /r Gv,Ev', 'F2 0F BD /r Gv,Ev'],
+    {},
+    scan(true),
+  ),
   instruction('popcnt', ['F3 0F B8 /r Gv,Ev'], {}, (s) => {
     const v = s.let(s.read(1));
     const r = s.let(v.popcnt());

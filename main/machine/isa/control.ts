@@ -25,9 +25,14 @@ const loopWhile = (condition: null | boolean) => (s: Semantics) => {
 
 export const control: Instruction[] = [
   ...conditions.map(({ name, n }) =>
-    instruction(`j${name}`, [`${hex(0x70 + n)} Jb`, `0F ${hex(0x80 + n)} Jz`], { d64: true, sized: true, hot: true }, (s) => {
-      s.if(s.condition(n), () => s.jumpDirect());
-    }),
+    instruction(
+      `j${name}`,
+      [`${hex(0x70 + n)} Jb`, `0F ${hex(0x80 + n)} Jz`],
+      { d64: true, sized: true, hot: true },
+      (s) => {
+        s.if(s.condition(n), () => s.jumpDirect());
+      },
+    ),
   ),
   instruction('jmp', ['EB Jb', 'E9 Jz'], { ...near, hot: true }, (s) => s.jumpDirect()),
   instruction('jmp', ['FF /4 Ev'], { ...near, hot: true }, (s) => s.jumpTo(s.let(s.read(0)))),

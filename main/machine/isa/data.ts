@@ -81,7 +81,12 @@ const popa = (s: Semantics) => {
 };
 
 export const data: Instruction[] = [
-  instruction('mov', ['88 /r Eb,Gb', '89 /r Ev,Gv', '8A /r Gb,Eb', '8B /r Gv,Ev', 'B0+ Zb,Ib', 'C6 /0 Eb,Ib', 'C7 /0 Ev,Iz'], { hot: true }, copy),
+  instruction(
+    'mov',
+    ['88 /r Eb,Gb', '89 /r Ev,Gv', '8A /r Gb,Eb', '8B /r Gv,Ev', 'B0+ Zb,Ib', 'C6 /0 Eb,Ib', 'C7 /0 Ev,Iz'],
+    { hot: true },
+    copy,
+  ),
   instruction('mov', ['B8+ Zv,Iv'], { hot: true }, copy),
   instruction('mov', ['A0 AL,Ob', 'A1 rAX,Ov', 'A2 Ob,AL', 'A3 Ov,rAX'], {}, copy),
   instruction('movzx', ['0F B6 /r Gv,Eb'], { hot: true }, extend(8, false)),
@@ -111,7 +116,22 @@ export const data: Instruction[] = [
     s.write(1, a);
   }),
   instruction('nop', ['90'], { hot: true }, () => {}),
-  instruction('nop', ['0F 1F /r Ev', '0F 18 /r Ev', '0F 19 /r Ev', '0F 1A /r Ev', '0F 1B /r Ev', '0F 1C /r Ev', '0F 1D /r Ev', '0F 1E /r Ev', '0F 0D /r Ev'], { hot: true }, () => {}),
+  instruction(
+    'nop',
+    [
+      '0F 1F /r Ev',
+      '0F 18 /r Ev',
+      '0F 19 /r Ev',
+      '0F 1A /r Ev',
+      '0F 1B /r Ev',
+      '0F 1C /r Ev',
+      '0F 1D /r Ev',
+      '0F 1E /r Ev',
+      '0F 0D /r Ev',
+    ],
+    { hot: true },
+    () => {},
+  ),
   // loads and stores are already in program order here
   instruction('lfence', ['0F AE /E8+'], {}, () => {}),
   instruction('mfence', ['0F AE /F0+'], {}, () => {}),
@@ -159,7 +179,13 @@ export const data: Instruction[] = [
       const b = s.let(a.shrU(16n).and(0x0000ffff0000ffffn).or(a.and(0x0000ffff0000ffffn).shl(16n)));
       s.write(0, b.rotl(32n));
     } else if (s.size === 32) {
-      s.write(0, v.rotl(8).and(0x00ff00ff).or(v.rotr(8).and(0xff00ff00 | 0)));
+      s.write(
+        0,
+        v
+          .rotl(8)
+          .and(0x00ff00ff)
+          .or(v.rotr(8).and(0xff00ff00 | 0)),
+      );
     } else s.write(0, i32(0)); // undefined by the manual; hardware clears it
   }),
   ...conditions.map(({ name, n }) =>
@@ -170,7 +196,9 @@ export const data: Instruction[] = [
       s.write(0, select(s.condition(n), v, old));
     }),
   ),
-  ...conditions.map(({ name, n }) => instruction(`set${name}`, [`0F ${hex(0x90 + n)} /r Eb`], { hot: true }, (s) => s.write(0, s.condition(n)))),
+  ...conditions.map(({ name, n }) =>
+    instruction(`set${name}`, [`0F ${hex(0x90 + n)} /r Eb`], { hot: true }, (s) => s.write(0, s.condition(n))),
+  ),
   instruction('push', ['50+ Zv'], { d64: true, stack: true, hot: true }, (s) => s.push(s.read(0), s.size)),
   instruction('pop', ['58+ Zv'], { d64: true, stack: true, hot: true }, (s) => {
     const { value, commit } = s.pop(s.size);
@@ -246,4 +274,3 @@ export const data: Instruction[] = [
   instruction('std', ['FD'], {}, (s) => s.setState('eflags', s.eflags().or(0x400))),
   instruction('salc', ['D6'], { i64: true }, (s) => s.setReg(REG.AX, 8, i32(0).sub(s.carry()))),
 ];
-

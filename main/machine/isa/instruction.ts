@@ -90,7 +90,18 @@ export interface Instruction extends Options {
 }
 
 const PREFIX_COLUMN: Record<string, number> = { NP: 0, '66': 1, F3: 2, F2: 3 };
-const SIZES: Record<string, Operand['size']> = { b: 8, w: 16, d: 32, q: 64, t: 80, x: 128, v: 'v', z: 'z', y: 'y', '': 0 };
+const SIZES: Record<string, Operand['size']> = {
+  b: 8,
+  w: 16,
+  d: 32,
+  q: 64,
+  t: 80,
+  x: 128,
+  v: 'v',
+  z: 'z',
+  y: 'y',
+  '': 0,
+};
 
 function readOperand(text: string): Operand {
   switch (text) {
@@ -158,6 +169,11 @@ export function readEncoding(text: string): Encoding {
 }
 
 /** Declares an instruction. */
-export function instruction(name: string, encodings: string[], options: Options, meaning: (s: Semantics) => void): Instruction {
+export function instruction(
+  name: string,
+  encodings: string[],
+  options: Options,
+  meaning: (s: Semantics) => void,
+): Instruction {
   return { name, encodings: encodings.map(readEncoding), meaning, ...options };
 }

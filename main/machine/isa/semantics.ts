@@ -8,7 +8,24 @@ import type { FunctionBuilder, Local } from '../wasm/function.ts';
 import type { Instruction, Operand, Size } from './instruction.ts';
 
 export const REG = { AX: 0, CX: 1, DX: 2, BX: 3, SP: 4, BP: 5, SI: 6, DI: 7 } as const;
-export const VECTOR = { DE: 0, DB: 1, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, XM: 19 } as const;
+export const VECTOR = {
+  DE: 0,
+  DB: 1,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  XM: 19,
+} as const;
 export type FlagKindName = keyof typeof FlagKind;
 
 const NONE = i32(0);
@@ -24,7 +41,14 @@ export abstract class Semantics {
   /** The ModRM operand is in memory. */
   readonly memory: boolean;
 
-  constructor(f: FunctionBuilder, mode: 32 | 64, osz: 16 | 32 | 64, instruction: Instruction, operands: readonly Operand[], memory: boolean) {
+  constructor(
+    f: FunctionBuilder,
+    mode: 32 | 64,
+    osz: 16 | 32 | 64,
+    instruction: Instruction,
+    operands: readonly Operand[],
+    memory: boolean,
+  ) {
     this.f = f;
     this.mode = mode;
     this.osz = osz;
@@ -172,6 +196,10 @@ export abstract class Semantics {
   // ---- control
   /** Address of the next instruction relative to CS base. */
   abstract nextRip(): E;
+  /** Address of this instruction relative to CS base, as i64. */
+  abstract ownRip(): E;
+  /** Selector of the memory operand's segment (i32). */
+  abstract memorySelector(): E;
   /** Goes to the direct branch target. Ends the instruction. */
   abstract jumpDirect(): void;
   /** Goes to `target` (relative to CS base; i32 or i64 by operand size). Ends the instruction. */

@@ -88,7 +88,8 @@ export function fastPath(s: Semantics, opcode: number, column: string): void {
       return;
     case 0x2c:
     case 0x2d:
-      if (column === 'f2' || column === 'f3') whenDefault(s, () => toInteger(s, column === 'f2' ? DOUBLE : SINGLE, opcode === 0x2c));
+      if (column === 'f2' || column === 'f3')
+        whenDefault(s, () => toInteger(s, column === 'f2' ? DOUBLE : SINGLE, opcode === 0x2c));
       return;
     case 0x5a:
       if (column === 'f2' || column === 'f3') whenDefault(s, () => betweenFormats(s, column === 'f3'));
@@ -121,7 +122,17 @@ function arithmetic(s: Semantics, opcode: number, column: string): void {
         results.push(s.let(select(opcode === 0x5d ? x.flt(y) : x.fgt(y), a[n]!, b[n]!)));
         continue;
       }
-      const r = s.let(opcode === 0x51 ? y.sqrt() : opcode === 0x58 ? x.add(y) : opcode === 0x5c ? x.sub(y) : opcode === 0x59 ? x.mul(y) : x.div(y));
+      const r = s.let(
+        opcode === 0x51
+          ? y.sqrt()
+          : opcode === 0x58
+            ? x.add(y)
+            : opcode === 0x5c
+              ? x.sub(y)
+              : opcode === 0x59
+                ? x.mul(y)
+                : x.div(y),
+      );
       const bits = s.let(lane.toBits(r));
       results.push(bits);
       const isZero = (v: E) => v.shl(konst(lane.int, 1)).eqz();
@@ -144,7 +155,11 @@ function arithmetic(s: Semantics, opcode: number, column: string): void {
           fine.push(select(isZero(bits), isZero(a[n]!).or(isZero(b[n]!)), lane.safe(bits).and(inexactKnown().ne(0))));
           break;
         default:
-          fine.push(isZero(b[n]!).eqz().and(select(isZero(bits), isZero(a[n]!), lane.safe(bits).and(inexactKnown().ne(0)))));
+          fine.push(
+            isZero(b[n]!)
+              .eqz()
+              .and(select(isZero(bits), isZero(a[n]!), lane.safe(bits).and(inexactKnown().ne(0)))),
+          );
       }
     }
     const commit = () => {
@@ -239,9 +254,14 @@ function betweenFormats(s: Semantics, widen: boolean): void {
     const rounded = s.let(SINGLE.toBits(r));
     // a zero result of a number that is not zero has underflowed
     const underflowed = rounded.shl(1).eqz().and(bits.shl(1n).eqz().xor(1));
-    s.if(SINGLE.safe(rounded).and(underflowed.eqz()).and(inexactKnown().ne(0).or(r.op(0xbb, 'f64').eq(x))), () => {
-      s.f.stF32(s.vectorAddress(0), 0, r);
-      done(s);
-    });
+    s.if(
+      SINGLE.safe(rounded)
+        .and(underflowed.eqz())
+        .and(inexactKnown().ne(0).or(r.op(0xbb, 'f64').eq(x))),
+      () => {
+        s.f.stF32(s.vectorAddress(0), 0, r);
+        done(s);
+      },
+    );
   });
 }

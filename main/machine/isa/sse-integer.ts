@@ -26,7 +26,12 @@ const REGISTER = { registerOnly: true } as const;
 
 type Binary = (s: Semantics, a: E, b: E, bytes: 8 | 16) => E;
 
-const mmxRow = (name: string, encodings: string[], meaning: (s: Semantics) => void, options: Options = {}): Instruction =>
+const mmxRow = (
+  name: string,
+  encodings: string[],
+  meaning: (s: Semantics) => void,
+  options: Options = {},
+): Instruction =>
   instruction(name, encodings, options, (s) => {
     requireMmx(s);
     meaning(s);
@@ -49,31 +54,39 @@ const mmx = (name: string, opcode: string, compute: Binary, bytes: 4 | 8 = 8): I
     writeMmx(s, 0, s.let(compute(s, s.let(low64(s.vectorAddress(0))), b, 8)));
   });
 /** Both forms of a lane-by-lane operation. */
-const both = (name: string, opcode: string, compute: Binary): Instruction[] => [mmx(name, opcode, compute), sse2(name, opcode, compute)];
-const plain = (name: string, opcode: string, code: number): Instruction[] => both(name, opcode, (_s, a, b) => a.v(code, b));
+const both = (name: string, opcode: string, compute: Binary): Instruction[] => [
+  mmx(name, opcode, compute),
+  sse2(name, opcode, compute),
+];
+const plain = (name: string, opcode: string, code: number): Instruction[] =>
+  both(name, opcode, (_s, a, b) => a.v(code, b));
 
 const range = (n: number, from = 0, step = 1): number[] => Array.from({ length: n }, (_, k) => from + k * step);
 const spread = (size: number, lanes: readonly number[]): number[] => lanes.flatMap((l) => range(size, l * size));
 
 /** Interleaves lanes of `size` bytes from the low or high halves. */
-const interleave = (size: number, high: boolean): Binary => (_s, a, b, bytes) => {
-  const count = bytes / size;
-  const first = high ? count / 2 : 0;
-  const lanes = range(count / 2, first).flatMap((l) => [l, l + 16 / size]);
-  const order = spread(size, lanes);
-  return shuffle(a, b, [...order, ...range(16 - order.length)]);
-};
+const interleave =
+  (size: number, high: boolean): Binary =>
+  (_s, a, b, bytes) => {
+    const count = bytes / size;
+    const first = high ? count / 2 : 0;
+    const lanes = range(count / 2, first).flatMap((l) => [l, l + 16 / size]);
+    const order = spread(size, lanes);
+    return shuffle(a, b, [...order, ...range(16 - order.length)]);
+  };
 /** The MMX form reads only the 32 bits of memory that it uses. */
 const unpackLow = (name: string, opcode: string, size: number): Instruction[] => [
   mmx(name, opcode, interleave(size, false), 4),
   sse2(name, opcode, interleave(size, false)),
 ];
 /** Narrowing: lanes of a, then lanes of b. */
-const pack = (code: number): Binary => (s, a, b, bytes) => {
-  if (bytes === 16) return a.v(code, b);
-  const joined = s.let(shuffle(a, b, [...range(8), ...range(8, 16)]));
-  return joined.v(code, joined);
-};
+const pack =
+  (code: number): Binary =>
+  (s, a, b, bytes) => {
+    if (bytes === 16) return a.v(code, b);
+    const joined = s.let(shuffle(a, b, [...range(8), ...range(8, 16)]));
+    return joined.v(code, joined);
+  };
 
 /** Shifts by a count in a 64-bit operand or an immediate: counts beyond the lane give zeros, or the sign for arithmetic shifts. */
 const shiftBy = (s: Semantics, a: E, count: E, bits: number, code: number, arithmetic: boolean): E => {
@@ -84,13 +97,26 @@ const shiftBy = (s: Semantics, a: E, count: E, bits: number, code: number, arith
   return select(over, ZERO128, shifted);
 };
 
-function shift(name: string, opcode: string, group: string, digit: number, bits: number, code: number, arithmetic = false): Instruction[] {
+function shift(
+  name: string,
+  opcode: string,
+  group: string,
+  digit: number,
+  bits: number,
+  code: number,
+  arithmetic = false,
+): Instruction[] {
   return [
     ...both(name, opcode, (s, a, b) => shiftBy(s, a, b.lane(V.extract64, 0, 'i64'), bits, code, arithmetic)),
-    mmxRow(name, [`NP 0F ${group} /${digit} Qq,Ib`], (s) => {
-      const a = s.let(low64(s.vectorAddress(0)));
-      writeMmx(s, 0, s.let(shiftBy(s, a, s.immediate().and(255n), bits, code, arithmetic)));
-    }, REGISTER),
+    mmxRow(
+      name,
+      [`NP 0F ${group} /${digit} Qq,Ib`],
+      (s) => {
+        const a = s.let(low64(s.vectorAddress(0)));
+        writeMmx(s, 0, s.let(shiftBy(s, a, s.immediate().and(255n), bits, code, arithmetic)));
+      },
+      REGISTER,
+    ),
     sseRow(name, [`66 0F ${group} /${digit} Ux,Ib`], (s) => {
       const a = readVector(s, 0);
       s.f.stV128(s.vectorAddress(0), 0, shiftBy(s, a, s.immediate().and(255n), bits, code, arithmetic));
@@ -108,7 +134,10 @@ const shiftBytes = (name: string, digit: number, left: boolean): Instruction =>
   });
 
 /** High 16 bits of products, signed or unsigned. */
-const highProduct = (low: number, high: number): Binary => (_s, a, b) => shuffle(a.v(low, b), a.v(high, b), spread(2, [1, 3, 5, 7, 9, 11, 13, 15]));
+const highProduct =
+  (low: number, high: number): Binary =>
+  (_s, a, b) =>
+    shuffle(a.v(low, b), a.v(high, b), spread(2, [1, 3, 5, 7, 9, 11, 13, 15]));
 /** Products of the even 32-bit lanes, 64 bits wide. */
 const evenProduct: Binary = (s, a, b) => {
   const x = s.let(shuffle(a, a, spread(4, [0, 2, 0, 2])));
@@ -138,20 +167,24 @@ const both3 = (name: string, opcode: string, compute: Binary): Instruction[] => 
   }),
 ];
 /** Even and odd lanes of a followed by b, combined. */
-const pairs = (size: 2 | 4, code: number): Binary => (s, a, b, bytes) => {
-  const n = bytes / size;
-  const pick = (odd: number) => {
-    const lanes = [...range(n / 2, odd, 2), ...range(n / 2, 16 / size + odd, 2)];
-    return spread(size, [...lanes, ...lanes]).slice(0, 16);
+const pairs =
+  (size: 2 | 4, code: number): Binary =>
+  (s, a, b, bytes) => {
+    const n = bytes / size;
+    const pick = (odd: number) => {
+      const lanes = [...range(n / 2, odd, 2), ...range(n / 2, 16 / size + odd, 2)];
+      return spread(size, [...lanes, ...lanes]).slice(0, 16);
+    };
+    return s.let(shuffle(a, b, pick(0))).v(code, shuffle(a, b, pick(1)));
   };
-  return s.let(shuffle(a, b, pick(0))).v(code, shuffle(a, b, pick(1)));
-};
 /** PSIGN: b's sign decides between a, zero and -a. */
-const withSign = (neg: number, gtS: number, eq: number): Binary => (s, a, b) => {
-  const negative = s.let(ZERO128.v(gtS, b));
-  const flipped = s.let(bitselect(a.v1(neg), a, negative));
-  return flipped.v(V.andnot, b.v(eq, ZERO128));
-};
+const withSign =
+  (neg: number, gtS: number, eq: number): Binary =>
+  (s, a, b) => {
+    const negative = s.let(ZERO128.v(gtS, b));
+    const flipped = s.let(bitselect(a.v1(neg), a, negative));
+    return flipped.v(V.andnot, b.v(eq, ZERO128));
+  };
 /** v128.bitselect: bits of `x` where `mask` is one, else of `y`. */
 function bitselect(x: E, y: E, mask: E): E {
   return new E('v128', (w) => {
@@ -163,7 +196,8 @@ function bitselect(x: E, y: E, mask: E): E {
   });
 }
 const roundedProduct: Binary = (s, a, b) => {
-  const half = (code: number) => s.let(a.v(code, b).v(V.i32shrU, i32(14)).v(V.i32add, i32(1).v1(V.i32splat)).v(V.i32shrU, i32(1)));
+  const half = (code: number) =>
+    s.let(a.v(code, b).v(V.i32shrU, i32(14)).v(V.i32add, i32(1).v1(V.i32splat)).v(V.i32shrU, i32(1)));
   return shuffle(half(V.i32extmulLowS), half(V.i32extmulHighS), spread(2, [0, 2, 4, 6, 8, 10, 12, 14]));
 };
 /** Products of unsigned bytes of a and signed bytes of b, neighbours added with signed saturation. */
@@ -269,7 +303,11 @@ export const packedIntegers: Instruction[] = [
     const limited = s.let(select(count.gtU(32), i32(32), count));
     // index below 16: from b; 16 to 31: from a; a swizzle gives zero for what is not its own
     const index = s.let(IOTA.v(V.i8add, limited.v1(V.i8splat)));
-    s.f.stV128(s.vectorAddress(0), 0, b.v(V.swizzle, index).v(V.or, a.v(V.swizzle, index.v(V.i8sub, i32(16).v1(V.i8splat)))));
+    s.f.stV128(
+      s.vectorAddress(0),
+      0,
+      b.v(V.swizzle, index).v(V.or, a.v(V.swizzle, index.v(V.i8sub, i32(16).v1(V.i8splat)))),
+    );
   }),
 ];
 
@@ -290,11 +328,27 @@ export const mmxMoves: Instruction[] = [
     else writeMmx(s, 0, s.let(low64(s.vectorAddress(1))));
   }),
   mmxRow('movntq', ['NP 0F E7 /r Mq,Nq'], (s) => s.store(s.address(8, true), 64, s.vectorAddress(1).ld64())),
-  mmxRow('pmovmskb', ['NP 0F D7 /r Gd,Q'], (s) => s.write(0, s.let(low64(s.vectorAddress(1))).v1(V.i8bitmask, 'i32')), REGISTER),
+  mmxRow(
+    'pmovmskb',
+    ['NP 0F D7 /r Gd,Q'],
+    (s) => s.write(0, s.let(low64(s.vectorAddress(1))).v1(V.i8bitmask, 'i32')),
+    REGISTER,
+  ),
   mmxRow('pshufw', ['NP 0F 70 /r Nq,Qq,Ib'], (s) => {
     const from = operandAddress(s, 1, 8);
     const imm = s.let(s.immediate().lo());
-    const values = [0, 1, 2, 3].map((n) => s.let(from.add(imm.shrU(n * 2).and(3).shl(1)).ld16u()));
+    const values = [0, 1, 2, 3].map((n) =>
+      s.let(
+        from
+          .add(
+            imm
+              .shrU(n * 2)
+              .and(3)
+              .shl(1),
+          )
+          .ld16u(),
+      ),
+    );
     const to = s.vectorAddress(0);
     values.forEach((v, n) => s.f.st16(to, n * 2, v));
     s.f.st32(to, 8, 0xffff);
@@ -305,12 +359,22 @@ export const mmxMoves: Instruction[] = [
     s.f.st16(s.let(to.add(s.immediate().lo().and(3).shl(1))), 0, v);
     s.f.st32(to, 8, 0xffff);
   }),
-  mmxRow('pextrw', ['NP 0F C5 /r Gd,Q,Ib'], (s) => s.write(0, s.let(s.vectorAddress(1).add(s.immediate().lo().and(3).shl(1)).ld16u())), REGISTER),
-  mmxRow('maskmovq', ['NP 0F F7 /r Nq,Q'], (s) => {
-    const mask = s.vectorAddress(1);
-    const data = s.vectorAddress(0);
-    maskedStore(s, s.let(s.stringDestination(8, true)), 8, data, mask);
-  }, REGISTER),
+  mmxRow(
+    'pextrw',
+    ['NP 0F C5 /r Gd,Q,Ib'],
+    (s) => s.write(0, s.let(s.vectorAddress(1).add(s.immediate().lo().and(3).shl(1)).ld16u())),
+    REGISTER,
+  ),
+  mmxRow(
+    'maskmovq',
+    ['NP 0F F7 /r Nq,Q'],
+    (s) => {
+      const mask = s.vectorAddress(1);
+      const data = s.vectorAddress(0);
+      maskedStore(s, s.let(s.stringDestination(8, true)), 8, data, mask);
+    },
+    REGISTER,
+  ),
   instruction('movq2dq', ['F3 0F D6 /r Vx,Q'], { registerOnly: true }, (s) => {
     requireSse(s);
     requireMmx(s);

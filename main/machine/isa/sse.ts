@@ -24,16 +24,18 @@ const scalarLoad = (bytes: 4 | 8) => (s: Semantics) => {
   else s.f.st64(to, 0, v);
 };
 /** Stores `bytes` bytes of a register from `offset` on. */
-const partStore = (bytes: 4 | 8, offset = 0) => (s: Semantics) => {
-  const from = s.vectorAddress(1);
-  if (!inMemory(s, 0)) {
-    const to = s.vectorAddress(0);
-    if (bytes === 4) s.f.st32(to, 0, from.ld32(offset));
-    else s.f.st64(to, 0, from.ld64(offset));
-    return;
-  }
-  s.store(s.address(bytes, true), bytes === 4 ? 32 : 64, bytes === 4 ? from.ld32(offset) : from.ld64(offset));
-};
+const partStore =
+  (bytes: 4 | 8, offset = 0) =>
+  (s: Semantics) => {
+    const from = s.vectorAddress(1);
+    if (!inMemory(s, 0)) {
+      const to = s.vectorAddress(0);
+      if (bytes === 4) s.f.st32(to, 0, from.ld32(offset));
+      else s.f.st64(to, 0, from.ld64(offset));
+      return;
+    }
+    s.store(s.address(bytes, true), bytes === 4 ? 32 : 64, bytes === 4 ? from.ld32(offset) : from.ld64(offset));
+  };
 /** Loads 8 bytes (from `source` of a register operand) to `offset` of the destination. */
 const halfLoad = (offset: 0 | 8, source: 0 | 8) => (s: Semantics) => {
   const from = operandAddress(s, 1, 8);
@@ -67,7 +69,8 @@ const unpack = (lanes: readonly number[]) => (s: Semantics) => {
   const a = readVector(s, 0);
   s.f.stV128(s.vectorAddress(0), 0, shuffle(a, b, lanes));
 };
-const bytesOf = (size: number, lanes: readonly number[]): number[] => lanes.flatMap((l) => Array.from({ length: size }, (_, k) => l * size + k));
+const bytesOf = (size: number, lanes: readonly number[]): number[] =>
+  lanes.flatMap((l) => Array.from({ length: size }, (_, k) => l * size + k));
 
 export const sseMoves: Instruction[] = [
   sse('movups', ['NP 0F 10 /r Vx,Wx', 'NP 0F 11 /r Wx,Vx'], move(false)),
@@ -127,10 +130,26 @@ export const sseMoves: Instruction[] = [
   sse('movmskps', ['NP 0F 50 /r Gd,Ux'], (s) => s.write(0, readVector(s, 1).v1(V.i32bitmask, 'i32'))),
   sse('movmskpd', ['66 0F 50 /r Gd,Ux'], (s) => s.write(0, readVector(s, 1).v1(V.i64bitmask, 'i32'))),
   sse('pmovmskb', ['66 0F D7 /r Gd,Ux'], (s) => s.write(0, readVector(s, 1).v1(V.i8bitmask, 'i32'))),
-  sse('andps', ['NP 0F 54 /r Vx,Wx', '66 0F 54 /r Vx,Wx'], bitwise((a, b) => a.v(V.and, b))),
-  sse('andnps', ['NP 0F 55 /r Vx,Wx', '66 0F 55 /r Vx,Wx'], bitwise((a, b) => b.v(V.andnot, a))),
-  sse('orps', ['NP 0F 56 /r Vx,Wx', '66 0F 56 /r Vx,Wx'], bitwise((a, b) => a.v(V.or, b))),
-  sse('xorps', ['NP 0F 57 /r Vx,Wx', '66 0F 57 /r Vx,Wx'], bitwise((a, b) => a.v(V.xor, b))),
+  sse(
+    'andps',
+    ['NP 0F 54 /r Vx,Wx', '66 0F 54 /r Vx,Wx'],
+    bitwise((a, b) => a.v(V.and, b)),
+  ),
+  sse(
+    'andnps',
+    ['NP 0F 55 /r Vx,Wx', '66 0F 55 /r Vx,Wx'],
+    bitwise((a, b) => b.v(V.andnot, a)),
+  ),
+  sse(
+    'orps',
+    ['NP 0F 56 /r Vx,Wx', '66 0F 56 /r Vx,Wx'],
+    bitwise((a, b) => a.v(V.or, b)),
+  ),
+  sse(
+    'xorps',
+    ['NP 0F 57 /r Vx,Wx', '66 0F 57 /r Vx,Wx'],
+    bitwise((a, b) => a.v(V.xor, b)),
+  ),
   sse('unpcklps', ['NP 0F 14 /r Vx,Wx'], unpack(bytesOf(4, [0, 4, 1, 5]))),
   sse('unpcklpd', ['66 0F 14 /r Vx,Wx'], unpack(bytesOf(8, [0, 2]))),
   sse('unpckhps', ['NP 0F 15 /r Vx,Wx'], unpack(bytesOf(4, [2, 6, 3, 7]))),
@@ -155,7 +174,17 @@ export const sseMoves: Instruction[] = [
     const v = s.let(s.read(1));
     s.f.st16(s.let(s.vectorAddress(0).add(field(immediate(s), 0, 7, 1))), 0, v);
   }),
-  sse('pextrw', ['66 0F C5 /r Gd,Ux,Ib'], (s) => s.write(0, s.let(s.vectorAddress(1).add(field(immediate(s), 0, 7, 1)).ld16u()))),
+  sse('pextrw', ['66 0F C5 /r Gd,Ux,Ib'], (s) =>
+    s.write(
+      0,
+      s.let(
+        s
+          .vectorAddress(1)
+          .add(field(immediate(s), 0, 7, 1))
+          .ld16u(),
+      ),
+    ),
+  ),
   sse('maskmovdqu', ['66 0F F7 /r Vx,Ux'], (s) => {
     const mask = s.vectorAddress(1);
     const data = s.vectorAddress(0);

@@ -36,7 +36,11 @@ function repeated(element: Body, bulk?: (s: Semantics, n: E) => E) {
             const left = s.let(c.value);
             s.f.brIf(done, left.t === 'i64' ? left.eqz() : left.eqz());
             if (bulk) {
-              const limited = s.let(left.t === 'i64' ? select(left.gtU(0xffffn), i32(0xffff), left.lo()) : select(left.gtU(0xffff), i32(0xffff), left));
+              const limited = s.let(
+                left.t === 'i64'
+                  ? select(left.gtU(0xffffn), i32(0xffff), left.lo())
+                  : select(left.gtU(0xffff), i32(0xffff), left),
+              );
               const n = s.let(i32(0));
               s.if(df.eqz(), () => s.f.set(n, bulk(s, limited)));
               s.if(n, () => {

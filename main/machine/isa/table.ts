@@ -12,4 +12,17 @@ import { mmxMoves, packedIntegers } from './sse-integer.ts';
 import { strings } from './strings.ts';
 import { x87 } from './x87.ts';
 
-export const INSTRUCTIONS: readonly Instruction[] = [...arithmetic, ...data, ...bits, ...control, ...strings, ...privileged, ...x87, ...fxsave, ...sseMoves, ...sseFloat, ...packedIntegers, ...mmxMoves];
+export const INSTRUCTIONS: readonly Instruction[] = [
+  ...arithmetic,
+  ...data,
+  ...bits,
+  ...control,
+  ...strings,
+  ...privileged,
+  ...x87,
+  ...fxsave,
+  ...sseMoves,
+  ...sseFloat,
+  ...packedIntegers,
+  ...mmxMoves,
+];

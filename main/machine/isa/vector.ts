@@ -20,8 +20,6 @@ export const V = {
   extract64: 29,
 } as const; // prettier-ignore
 
-
-
 /** i8x16.shuffle: bytes of a (0-15) and b (16-31). */
 export function shuffle(a: E, b: E, lanes: readonly number[]): E {
   return new E('v128', (w) => {
@@ -75,7 +73,9 @@ export function requireMmx(s: Semantics): void {
     s.if(s.state('cr0').and(4), () => s.raise(VECTOR.UD));
     s.raise(VECTOR.NM);
   });
-  s.if(s.state('fpStatus').and(s.state('fpControl').xor(-1)).and(0x3f), () => s.if(s.state('cr0').and(0x20), () => s.raise(VECTOR.MF)));
+  s.if(s.state('fpStatus').and(s.state('fpControl').xor(-1)).and(0x3f), () =>
+    s.if(s.state('cr0').and(0x20), () => s.raise(VECTOR.MF)),
+  );
 }
 /** The x87 state after an MMX instruction. */
 export function enterMmx(s: Semantics): void {
@@ -116,4 +116,3 @@ export function writeMmx(s: Semantics, i: number, v: E): void {
   s.f.st64(at, 0, v.lane(V.extract64, 0, 'i64'));
   s.f.st32(at, 8, 0xffff);
 }
-

@@ -2,12 +2,21 @@
 // Undocumented aliases that every x87 executes (SDM vol. 2, A.5.2, shaded) are rows like the others.
 
 import { instruction, type Instruction } from './instruction.ts';
+import type { Semantics } from './semantics.ts';
+import { defineX87, fastArithmetic, fastExchange, fastLoad, fastLoadRegister, fastStore, fastStoreRegister } from './x87-fast.ts';
 
-const row = (name: string, encodings: string[], routine = 'x87'): Instruction =>
+/** `fast` writes the cases that need no routine and falls through to it otherwise. */
+const row = (name: string, encodings: string[], routine = 'x87', fast?: (s: Semantics) => void): Instruction =>
   Object.assign(
-    instruction(name, encodings, {}, (s) => s.system(routine)),
+    instruction(name, encodings, {}, (s) => {
+      fast?.(s);
+      s.system(routine);
+    }),
     { routine },
   );
+/** The fast form of arithmetic row n; comparisons have none. */
+const fast = (n: number, options: Parameters<typeof fastArithmetic>[2]) =>
+  n === 2 || n === 3 ? undefined : (s: Semantics) => fastArithmetic(s, n, options);
 
 const ARITHMETIC = ['fadd', 'fmul', 'fcom', 'fcomp', 'fsub', 'fsubr', 'fdiv', 'fdivr'];
 const hex = (n: number): string => n.toString(16).toUpperCase();
@@ -49,16 +58,25 @@ const SINGLE: Record<string, string> = {
 };
 
 export const x87: Instruction[] = [
-  ...ARITHMETIC.map((name, n) => row(name, [`D8 /${n} Md`, `DC /${n} Mq`, `D8 ${registers(n)}`])),
-  ...REVERSED.map((name, n) => row(name, [`DC ${registers(n)}`])),
-  ...ARITHMETIC.map((name, n) => row(name.replace('f', 'fi'), [`DA /${n} Md`, `DE /${n} Mw`])),
+  ...ARITHMETIC.map((name, n) => row(name, [`D8 /${n} Md`, `DC /${n} Mq`, `D8 ${registers(n)}`], 'x87', fast(n, {}))),
+  ...REVERSED.map((name, n) => row(name, [`DC ${registers(n)}`], 'x87', fast(n, { toOther: true }))),
+  ...ARITHMETIC.map((name, n) => row(name.replace('f', 'fi'), [`DA /${n} Md`, `DE /${n} Mw`], 'x87', fast(n, { integer: true }))),
   ...REVERSED.flatMap((name, n) => (n === 3 ? [] : [row(n === 2 ? 'fcomp' : `${name}p`, [`DE ${registers(n)}`])])),
   row('fcompp', ['DE /D9']),
-  row('fld', ['D9 /0 Md', 'DD /0 Mq', 'DB /5 Mt', 'D9 /C0+']),
-  row('fst', ['D9 /2 Md', 'DD /2 Mq', 'DD /D0+']),
-  row('fstp', ['D9 /3 Md', 'DD /3 Mq', 'DB /7 Mt', 'DD /D8+', 'D9 /D8+', 'DF /D0+', 'DF /D8+']),
-  row('fxch', ['D9 /C8+', 'DD /C8+', 'DF /C8+']),
-  row('fild', ['DB /0 Md', 'DF /0 Mw', 'DF /5 Mq']),
+  row('fld', ['D9 /0 Md', 'DD /0 Mq', 'DB /5 Mt', 'D9 /C0+'], 'x87', (s) => {
+    fastLoad(s, false);
+    fastLoadRegister(s);
+  }),
+  row('fst', ['D9 /2 Md', 'DD /2 Mq', 'DD /D0+'], 'x87', (s) => {
+    fastStore(s, false);
+    fastStoreRegister(s, false);
+  }),
+  row('fstp', ['D9 /3 Md', 'DD /3 Mq', 'DB /7 Mt', 'DD /D8+', 'D9 /D8+', 'DF /D0+', 'DF /D8+'], 'x87', (s) => {
+    fastStore(s, true);
+    fastStoreRegister(s, true);
+  }),
+  row('fxch', ['D9 /C8+', 'DD /C8+', 'DF /C8+'], 'x87', fastExchange),
+  row('fild', ['DB /0 Md', 'DF /0 Mw', 'DF /5 Mq'], 'x87', (s) => fastLoad(s, true)),
   row('fist', ['DB /2 Md', 'DF /2 Mw']),
   row('fistp', ['DB /3 Md', 'DF /3 Mw', 'DF /7 Mq']),
   row('fisttp', ['DB /1 Md', 'DF /1 Mw', 'DD /1 Mq']),
@@ -92,5 +110,5 @@ export const x87: Instruction[] = [
   row('fdisi', ['DB /E1'], 'fnop_control'),
   row('fsetpm', ['DB /E4'], 'fnop_control'),
   row('fwait', ['9B'], 'fwait'),
-  row('emms', ['NP 0F 77'], 'emms'),
+  Object.assign(row('emms', ['NP 0F 77'], 'emms'), { define: defineX87 }),
 ];

@@ -229,9 +229,11 @@ export class FunctionBuilder {
   /** Calls a function of this module by name; the value must be used exactly once and at once (put it into `let` or `drop`). */
   call(name: string, ...args: E[]): E {
     const signature = this.module.signature(name);
-    if (args.length !== signature.params.length) throw new TypeError(`wasm: ${name} takes ${signature.params.length} arguments`);
+    if (args.length !== signature.params.length)
+      throw new TypeError(`wasm: ${name} takes ${signature.params.length} arguments`);
     args.forEach((a, i) => {
-      if (a.t !== signature.params[i]) throw new TypeError(`wasm: ${name}, argument ${i}: ${a.t}, not ${signature.params[i]}`);
+      if (a.t !== signature.params[i])
+        throw new TypeError(`wasm: ${name}, argument ${i}: ${a.t}, not ${signature.params[i]}`);
     });
     const index = this.module.indexOf(name);
     return new E(signature.results[0] ?? 'i32', (w) => {

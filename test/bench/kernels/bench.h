@@ -1,0 +1,21 @@
+/* What the kernels share: fixed-width types, the work area, the list of kernels. */
+#ifndef BENCH_H
+#define BENCH_H
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define WORK_AREA ((u8 *)0x1000000) /* 16 MiB: 64 MiB from there are the kernels' own */
+#define NOINLINE __attribute__((noinline))
+
+struct kernel {
+    const char *name;
+    u32 (*run)(u32 n); /* returns a checksum */
+    u32 n;
+};
+extern const struct kernel computing[], systemic[];
+extern const u32 computing_count, systemic_count;
+extern volatile u32 traps;
+extern u32 page_table[];
+#endif

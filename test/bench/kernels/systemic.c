@@ -1,0 +1,78 @@
+/* Kernels that exercise the system side: traps, page faults, address-space switches, string instructions, self-modifying code, ports. */
+#include "bench.h"
+
+static void forget(void *page) { asm volatile("invlpg (%0)" : : "r"(page) : "memory"); }
+
+static NOINLINE u32 system_calls(u32 n)
+{
+    traps = 0;
+    for (u32 i = 0; i < n; i++)
+        asm volatile("int $0x80" : : : "memory");
+    return traps;
+}
+
+static NOINLINE u32 page_faults(u32 n)
+{
+    u8 *base = WORK_AREA + 0x800000;
+    u32 sum = 0;
+    for (u32 round = 0; round < n; round++) {
+        for (u32 i = 0; i < 128; i++) {
+            page_table[((u32)base >> 12) + i] = 0; /* the handler maps it again */
+            forget(base + i * 4096);
+        }
+        for (u32 i = 0; i < 128; i++)
+            sum += *(volatile u32 *)(base + i * 4096) + i;
+    }
+    return sum;
+}
+
+static NOINLINE u32 address_spaces(u32 n)
+{
+    u32 sum = 0;
+    for (u32 round = 0; round < n; round++) {
+        u32 cr3;
+        asm volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3) : : "memory");
+        for (u32 i = 0; i < 24; i++)
+            sum += *(volatile u32 *)(WORK_AREA + i * 4096) + i;
+    }
+    return sum;
+}
+
+static NOINLINE u32 rep_strings(u32 n)
+{
+    for (u32 round = 0; round < n; round++) {
+        u8 *to = WORK_AREA + 0x200000, *from = WORK_AREA;
+        u32 count = 32768;
+        asm volatile("rep stosl" : "+D"(from), "+c"(count) : "a"(round * 77) : "memory");
+        from = WORK_AREA;
+        count = 32768;
+        asm volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+    }
+    return *(u32 *)(WORK_AREA + 0x200000 + 4000);
+}
+
+static NOINLINE u32 self_modifying(u32 n)
+{
+    u8 *code = WORK_AREA + 0x400000;
+    u32 sum = 0;
+    for (u32 i = 0; i < n; i++) {
+        code[0] = 0xb8; /* mov eax, imm32; ret */
+        *(u32 *)(code + 1) = i * 3;
+        code[5] = 0xc3;
+        sum += ((u32(*)(void))code)();
+    }
+    return sum;
+}
+
+static NOINLINE u32 ports(u32 n)
+{
+    for (u32 i = 0; i < n; i++)
+        asm volatile("outb %b0, $0x80" : : "a"(i));
+    return n;
+}
+
+const struct kernel systemic[] = {
+    { "syscall", system_calls, 40000 },   { "pagefault", page_faults, 150 }, { "cr3", address_spaces, 4000 },
+    { "rep", rep_strings, 120 },          { "selfmod", self_modifying, 15000 }, { "port", ports, 60000 },
+};
+const u32 systemic_count = sizeof systemic / sizeof systemic[0];
