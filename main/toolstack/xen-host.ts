@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec, DomainState, Figures, HostSpec } from '../../shared/model.ts';
 import { BlockBackend, deviceNumber } from '../backends/block/block-backend.ts';
+import { NetBackend } from '../backends/network/net-backend.ts';
+import { Switch } from '../backends/network/switch.ts';
 import type { SplitBackend } from '../backends/split-driver.ts';
 import { StoreRing } from '../backends/xenstore/ring.ts';
 import { Store } from '../backends/xenstore/store.ts';
@@ -52,6 +54,7 @@ interface Entry {
   readonly console: ConsoleRing;
   readonly storeRing: StoreRing;
   readonly disks: BlockBackend[];
+  readonly nics: NetBackend[];
   consoleBytes: number;
 }
 
@@ -61,6 +64,7 @@ export class XenHost {
   readonly host: Host;
   private readonly entries = new Map<number, Entry>();
   readonly store = new Store();
+  private readonly bridges = new Map<string, Switch>();
   private pollArmed = false;
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
@@ -104,7 +108,6 @@ export class XenHost {
         action: 'Choose PV or PVH.',
         field: 'mode',
       });
-    if (spec.nics.length) this.refuseNetwork();
     const disks = this.checkDisks(spec, files);
     const image = readElfKernel(files.kernel);
     const notes = readXenNotes(image);
@@ -155,6 +158,7 @@ export class XenHost {
       console: new ConsoleRing(domain, built.rings.consoleMfn, consoleEnd.notify, (bytes) => this.output(domid, bytes)),
       storeRing: new StoreRing(domain, this.store, built.rings.storeMfn, storeEnd.notify, (id) => this.host.domain(id) !== undefined),
       disks: [],
+      nics: [],
       consoleBytes: 0,
     };
     late.console = entry.console;
@@ -170,6 +174,7 @@ export class XenHost {
     domain.grants.permit(1, 0, this.gfnOf(domain, built.rings.storeMfn));
     introduceDomain(this.store, domain, spec, built.rings);
     for (const disk of disks) entry.disks.push(new BlockBackend(domain, this.store, disk.number, disk.name, disk.image, disk.readOnly));
+    spec.nics.forEach((nic, i) => entry.nics.push(new NetBackend(domain, this.store, i, nic.mac ?? defaultMac(domain.uuid, i), nic.bridge, this.bridge(nic.bridge))));
     domain.vcpus[0].bringUp();
     domain.unpause();
     return domid;
@@ -200,14 +205,11 @@ export class XenHost {
     );
   }
 
-  private refuseNetwork(): never {
-    throw new BulkheadError({
-      code: 'not-supported',
-      what: 'Virtual network interfaces do not work yet.',
-      why: 'This build has no network backend.',
-      action: 'Create the domain without them.',
-      field: 'nics',
-    });
+  /** The switch behind a bridge's name. */
+  private bridge(name: string): Switch {
+    let bridge = this.bridges.get(name);
+    if (!bridge) this.bridges.set(name, (bridge = new Switch()));
+    return bridge;
   }
 
   private checkDisks(spec: DomainSpec, files: DomainFiles): Disk[] {
@@ -252,9 +254,9 @@ export class XenHost {
   }
 
   destroyDomain(domid: number): void {
-    const { domain, storeRing, disks } = this.entry(domid);
+    const { domain, storeRing, disks, nics } = this.entry(domid);
     this.entries.delete(domid);
-    for (const backend of disks as SplitBackend[]) backend.close();
+    for (const backend of [...disks, ...nics] as SplitBackend[]) backend.close();
     storeRing.close();
     releaseDomain(this.store, domid);
     this.host.destroyDomain(domain);
@@ -310,7 +312,7 @@ export class XenHost {
       exits: Object.fromEntries(counters.exits),
       faults: { page: counters.pageFaults, emulatedTableWrites: counters.emulatedWrites, delivered: counters.injected },
       pages,
-      io: { eventsSent: d.events.sent, storeRequests: entry.storeRing.requests, ...diskFigures(entry.disks) },
+      io: { eventsSent: d.events.sent, storeRequests: entry.storeRing.requests, ...sumFigures(entry.disks), ...sumFigures(entry.nics) },
     };
   }
 
@@ -350,8 +352,15 @@ export class XenHost {
   }
 }
 
-function diskFigures(disks: readonly BlockBackend[]): Record<string, number> {
-  const sum = { readRequests: 0, writeRequests: 0, bytesRead: 0, bytesWritten: 0 };
-  for (const { figures } of disks) for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += figures[key];
+/** Figures of several devices of one kind, added up. */
+function sumFigures(devices: readonly { readonly figures: object }[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const { figures } of devices) for (const [key, n] of Object.entries(figures) as [string, number][]) sum[key] = (sum[key] ?? 0) + n;
   return sum;
+}
+
+/** An address of Xen's own range (00:16:3e) that follows from the domain's identity. */
+function defaultMac(uuid: Uint8Array, index: number): string {
+  const bytes = [0x00, 0x16, 0x3e, uuid[0] & 0x7f, uuid[1], (uuid[2] + index) & 0xff];
+  return bytes.map((b) => b.toString(16).padStart(2, '0')).join(':');
 }

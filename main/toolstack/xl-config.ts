@@ -1,6 +1,7 @@
 // Reads xl.cfg files (xl.cfg(5)): `key = value` lines with strings, numbers and lists. Keys that make sense here become a domain spec;
 // every other key is returned by name, so that nothing is ignored silently.
 
+import path from 'node:path';
 import { BulkheadError } from '../../shared/errors.ts';
 
 export interface XlConfig {
@@ -160,6 +161,16 @@ export function readXlConfig(text: string, file: string): XlConfig {
     }
   if (spec.cmdline === undefined && (root.length || extra)) spec.cmdline = [...root, extra].filter(Boolean).join(' ');
   return { spec, ignored };
+}
+
+/** The values of a file in `folder` with its paths made absolute; `builtin:` kernels stay as they are. */
+export function xlPaths(spec: XlConfig['spec'], folder: string): XlConfig['spec'] {
+  const at = (p: string): string => (p.startsWith('builtin:') ? p : path.resolve(folder, p));
+  const result = { ...spec };
+  if (spec.kernel !== undefined) result.kernel = at(spec.kernel);
+  if (spec.ramdisk !== undefined) result.ramdisk = at(spec.ramdisk);
+  if (spec.disks !== undefined) result.disks = spec.disks.map((d) => ({ ...d, path: at(d.path) }));
+  return result;
 }
 
 /** xl-disk-configuration(5): positional target, format, vdev, access; or key=value; or the older file:path,vdev,mode. */

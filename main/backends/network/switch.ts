@@ -1,0 +1,51 @@
+// A learning Ethernet switch: one per bridge of a host.
+
+/** One plug of the switch. */
+export interface SwitchPort {
+  /** A frame for this port. `checksumBlank`: its TCP/UDP checksum is still to be filled in (it never left the host). */
+  deliver(frame: Uint8Array, checksumBlank: boolean): void;
+}
+
+/** Learned addresses are forgotten when there are more; a table of a real switch has such a limit too. */
+const MAX_ADDRESSES = 1024;
+
+export class Switch {
+  private readonly ports = new Set<SwitchPort>();
+  private readonly learned = new Map<string, SwitchPort>();
+  /** Sees every frame that the switch forwards. */
+  tap: ((frame: Uint8Array) => void) | null = null;
+
+  plug(port: SwitchPort): void {
+    this.ports.add(port);
+  }
+
+  unplug(port: SwitchPort): void {
+    this.ports.delete(port);
+    for (const [address, p] of this.learned) if (p === port) this.learned.delete(address);
+  }
+
+  /** Takes a frame (at least a header of 14 bytes) from a port. */
+  forward(from: SwitchPort, frame: Uint8Array, checksumBlank: boolean): void {
+    if (frame.length < 14) return;
+    this.tap?.(frame);
+    const source = address(frame, 6);
+    // A group address is never a source; a frame can arrive after its sender was unplugged.
+    if ((frame[6] & 1) === 0 && this.ports.has(from)) {
+      this.learned.delete(source);
+      this.learned.set(source, from);
+      if (this.learned.size > MAX_ADDRESSES) this.learned.delete(this.learned.keys().next().value!);
+    }
+    const known = frame[0] & 1 ? undefined : this.learned.get(address(frame, 0));
+    if (known) {
+      if (known !== from) known.deliver(frame, checksumBlank);
+      return;
+    }
+    for (const port of this.ports) if (port !== from) port.deliver(frame, checksumBlank);
+  }
+}
+
+function address(frame: Uint8Array, at: number): string {
+  let text = '';
+  for (let i = at; i < at + 6; i++) text += String.fromCharCode(frame[i]);
+  return text;
+}
