@@ -14,7 +14,20 @@ const LEFT_OUT = new Set([
 ]); // prettier-ignore
 
 /** Results that differ in the last bits between makes of hardware. */
-const APPROXIMATE = new Set(['rcpps', 'rcpss', 'rsqrtps', 'rsqrtss', 'fsin', 'fcos', 'fsincos', 'fptan', 'fpatan', 'f2xm1', 'fyl2x', 'fyl2xp1']);
+const APPROXIMATE = new Set([
+  'rcpps',
+  'rcpss',
+  'rsqrtps',
+  'rsqrtss',
+  'fsin',
+  'fcos',
+  'fsincos',
+  'fptan',
+  'fpatan',
+  'f2xm1',
+  'fyl2x',
+  'fyl2xp1',
+]);
 export const isApproximate = (name: string): boolean => APPROXIMATE.has(name);
 
 export class Random {
@@ -164,7 +177,9 @@ export function subjects(): Subject[] {
       if (encoding.text.startsWith('0F 0D') || /^F3 0F B[CD]/.test(encoding.text)) continue; // (and F3 0F BC and BD are TZCNT and LZCNT where CPUID shows them)
       // 32-bit pushes of selectors leave the upper half alone on recent Intel cores, as here, and clear it on AMD
       const selector = /^(06|0E|16|1E|0F A[08])$/.test(encoding.text);
-      for (const mode of [32, 64] as const) if (!(selector && mode === 32)) if (mode === 64 ? !instruction.i64 : !instruction.o64) list.push({ instruction, encoding, mode });
+      for (const mode of [32, 64] as const)
+        if (!(selector && mode === 32))
+          if (mode === 64 ? !instruction.i64 : !instruction.o64) list.push({ instruction, encoding, mode });
     }
   }
   return list;
@@ -175,21 +190,24 @@ const usesVector = (e: Encoding) => e.operands.some((o) => 'VWUNQ'.includes(o.ki
 
 /** `count` cases for `subject`; the same for the same seed. */
 export function makeCases(subject: Subject, count: number, seed: number): Case[] {
-  const r = new Random([...`${subject.encoding.text}${subject.mode}`].reduce((h, ch) => (Math.imul(h, 31) + ch.charCodeAt(0)) | 0, seed));
+  const r = new Random(
+    [...`${subject.encoding.text}${subject.mode}`].reduce((h, ch) => (Math.imul(h, 31) + ch.charCodeAt(0)) | 0, seed),
+  );
   return Array.from({ length: count }, (_, n) => makeCase(subject, r, n));
 }
-
 
 export function makeCase(subject: Subject, r: Random, id: number): Case {
   const { instruction: i, encoding: e, mode } = subject;
   const c = new Case();
   c.set(At.id, id);
   c.bytes[At.mode] = mode;
-  for (let n = 0; n < (mode === 64 ? 16 : 8); n++) c.setGpr(n, mode === 64 ? integerValue(r) : BigInt.asUintN(32, integerValue(r)));
+  for (let n = 0; n < (mode === 64 ? 16 : 8); n++)
+    c.setGpr(n, mode === 64 ? integerValue(r) : BigInt.asUintN(32, integerValue(r)));
   c.set(At.rflags, (r.u32() & 0x8d5) | (i.name.match(/^(movs|cmps|stos|lods|scas)$/) && r.chance(2) ? 0x400 : 0));
   const lanes: Lanes = /(ps|ss)$|ps2|ss2/.test(i.name) ? 'f32' : /(pd|sd)$|pd2|sd2/.test(i.name) ? 'f64' : 'any';
   fillFloat(c, r, e, lanes);
-  for (let n = 0; n < WINDOW; n += 8) c.view.setBigUint64(At.window + n, usesVector(e) ? laneOf(r, lanes) : integerValue(r), true);
+  for (let n = 0; n < WINDOW; n += 8)
+    c.view.setBigUint64(At.window + n, usesVector(e) ? laneOf(r, lanes) : integerValue(r), true);
 
   // prefixes
   const code: number[] = [];
@@ -268,7 +286,11 @@ function fillFloat(c: Case, r: Random, e: Encoding, lanes: Lanes): void {
   let status = 0;
   let tags = 0xff;
   if (x87) {
-    control = 0x40 | (r.chance(3) ? r.below(4) << 10 : 0) | (r.chance(3) ? [0, 2, 3][r.below(3)]! << 8 : 0x300) | (r.chance(6) ? r.below(64) : 0x3f);
+    control =
+      0x40 |
+      (r.chance(3) ? r.below(4) << 10 : 0) |
+      (r.chance(3) ? [0, 2, 3][r.below(3)]! << 8 : 0x300) |
+      (r.chance(6) ? r.below(64) : 0x3f);
     status = (r.below(8) << 11) | (r.chance(3) ? r.u32() & 0x4700 : 0) | (r.chance(3) ? r.u32() & 0x7f & control : 0);
     tags = r.chance(4) ? r.below(256) : r.chance(2) ? 0x7f : 0xff;
     if (r.chance(2)) tags &= ~(1 << (((status >>> 11) + 7) & 7));
@@ -295,7 +317,8 @@ function fillFloat(c: Case, r: Random, e: Encoding, lanes: Lanes): void {
   fx.setUint32(at + Fx.mxcsr, mxcsr, true);
   fx.setUint32(at + 28, 0xffff, true);
   const same = r.chance(6) ? laneOf(r, lanes) : null;
-  for (let n = 0; n < 32; n++) fx.setBigUint64(at + Fx.xmm + n * 8, same !== null && r.chance(2) ? same : laneOf(r, lanes), true);
+  for (let n = 0; n < 32; n++)
+    fx.setBigUint64(at + Fx.xmm + n * 8, same !== null && r.chance(2) ? same : laneOf(r, lanes), true);
 }
 
 /** An address in the window; mostly such that the operand lies in it wholly, often across the page boundary, sometimes beyond the end. */
@@ -321,7 +344,8 @@ function memoryOperand(c: Case, r: Random, mode: 32 | 64, rex: number, target: b
   const b = (rex & 1) << 3;
   const x = (rex & 2) << 2;
   const bits = mode;
-  const disp32 = (d: bigint): number[] => [0, 8, 16, 24].map((s) => Number((BigInt.asUintN(32, d) >> BigInt(s)) & 255n));
+  const disp32 = (d: bigint): number[] =>
+    [0, 8, 16, 24].map((s) => Number((BigInt.asUintN(32, d) >> BigInt(s)) & 255n));
   const addressSize = mode === 64 && r.chance(16);
   const form = r.below(stack ? 2 : 8);
   const none = { rip: false, addressSize };
@@ -397,5 +421,6 @@ function branchTarget(c: Case, r: Random, name: string, code: number[]): void {
   } else if (code.at(-1) === 0 && name !== 'ret') code[code.length - 1] = r.below(256);
   if (name === 'ret') c.view.setBigUint64(At.window + Number(c.gpr(4)) - WINDOW_AT, at, true);
   else for (let n = 0; n < 16; n++) if (n !== 4 && c.gpr(n) >> 16n !== 0x1000n) c.setGpr(n, at);
-  if (name !== 'ret') for (let n = 0; n < WINDOW; n += 8) c.view.setBigUint64(At.window + n, c.mode === 32 ? at | (at << 32n) : at, true);
+  if (name !== 'ret')
+    for (let n = 0; n < WINDOW; n += 8) c.view.setBigUint64(At.window + n, c.mode === 32 ? at | (at << 32n) : at, true);
 }

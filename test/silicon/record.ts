@@ -59,7 +59,8 @@ if (process.argv[1] === import.meta.filename) {
       const changes = cases.map((input) => {
         const result = results[next++]!;
         const out: number[] = [];
-        for (let k = 4; k < CASE_BYTES; k++) if (isCompared(k) && result.bytes[k] !== input.bytes[k]) out.push(k, result.bytes[k]!);
+        for (let k = 4; k < CASE_BYTES; k++)
+          if (isCompared(k) && result.bytes[k] !== input.bytes[k]) out.push(k, result.bytes[k]!);
         return out;
       });
       recordings.push({ key: keyOf(s), checksum: checksum(cases), changes });

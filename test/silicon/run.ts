@@ -27,8 +27,16 @@ const only = values.only?.split(',');
 const except = values.except?.split(',');
 const list = subjects().filter(
   (s) =>
-    (!only || only.some((o) => o === s.instruction.name || (o.endsWith('*') && s.instruction.name.startsWith(o.slice(0, -1))) || o === s.encoding.text)) &&
-    !except?.some((o) => o === s.instruction.name || (o.endsWith('*') && s.instruction.name.startsWith(o.slice(0, -1)))) &&
+    (!only ||
+      only.some(
+        (o) =>
+          o === s.instruction.name ||
+          (o.endsWith('*') && s.instruction.name.startsWith(o.slice(0, -1))) ||
+          o === s.encoding.text,
+      )) &&
+    !except?.some(
+      (o) => o === s.instruction.name || (o.endsWith('*') && s.instruction.name.startsWith(o.slice(0, -1))),
+    ) &&
     (!values.mode || Number(values.mode) === s.mode),
 );
 const count = Number(values.count);
@@ -58,11 +66,16 @@ for (let at = 0; at < list.length; at += 50) {
     }
     if (diff.length === 0) return;
     bad++;
-    kinds.set(`${s.instruction.name} ${s.encoding.text} ${s.mode}`, (kinds.get(`${s.instruction.name} ${s.encoding.text} ${s.mode}`) ?? 0) + 1);
+    kinds.set(
+      `${s.instruction.name} ${s.encoding.text} ${s.mode}`,
+      (kinds.get(`${s.instruction.name} ${s.encoding.text} ${s.mode}`) ?? 0) + 1,
+    );
     const seen = shown.get(index) ?? 0;
     if (seen >= Number(values.show)) return;
     shown.set(index, seen + 1);
-    console.log(`${s.instruction.name} [${s.encoding.text}] ${values.brief ? `${s.mode} ${Buffer.from(c.code).toString('hex')} vector ${expected[n]!.vector}` : describe(c)}\n  ${diff.join('\n  ')}`);
+    console.log(
+      `${s.instruction.name} [${s.encoding.text}] ${values.brief ? `${s.mode} ${Buffer.from(c.code).toString('hex')} vector ${expected[n]!.vector}` : describe(c)}\n  ${diff.join('\n  ')}`,
+    );
   });
 }
 console.log([...kinds].map(([k, n]) => `${n.toString().padStart(5)} ${k}`).join('\n'));

@@ -44,9 +44,10 @@ function finishRounding(f: FunctionBuilder, to: E, sign: E, exponent: Local, sig
 
 /** Adds x87_add, x87_mul, x87_div, x87_from_f32, x87_from_f64, x87_from_int, x87_to_f32, x87_to_f64, x87_to_int to a module. */
 export function defineX87(m: ModuleBuilder): void {
+  defineToInteger(m);
   // (to, a, b, sign to invert in a, sign to invert in b)
   m.func('x87_add', ['i32', 'i32', 'i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [to, a0, b0, flipA, flipB] = f.params as [E, E, E, E, E];
+    const [to, a0, b0, flipA, flipB] = f.params as unknown as [E, E, E, E, E];
     const sa = f.let(sigAt(a0));
     const wa = f.let(wordAt(a0).xor(flipA));
     const sb = f.let(sigAt(b0));
@@ -106,12 +107,17 @@ export function defineX87(m: ModuleBuilder): void {
     finishRounding(f, to, sign, ea, sig, low);
   });
   m.func('x87_mul', ['i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [to, a, b] = f.params as [E, E, E];
+    const [to, a, b] = f.params as unknown as [E, E, E];
     const sa = f.let(sigAt(a));
     const wa = f.let(wordAt(a));
     const sb = f.let(sigAt(b));
     const wb = f.let(wordAt(b));
-    f.if(isNormal(sa, wa.and(0x7fff)).and(isNormal(sb, wb.and(0x7fff))).eqz(), () => f.return(Z));
+    f.if(
+      isNormal(sa, wa.and(0x7fff))
+        .and(isNormal(sb, wb.and(0x7fff)))
+        .eqz(),
+      () => f.return(Z),
+    );
     const e = f.let(wa.and(0x7fff).add(wb.and(0x7fff)).sub(16383));
     f.if(e.leS(1), () => f.return(Z));
     const sig = f.let(f.call('mulhi_u', sa, sb));
@@ -127,12 +133,17 @@ export function defineX87(m: ModuleBuilder): void {
     finishRounding(f, to, f.let(wa.xor(wb).and(0x8000)), e, sig, low);
   });
   m.func('x87_div', ['i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [to, a, b] = f.params as [E, E, E];
+    const [to, a, b] = f.params as unknown as [E, E, E];
     const sa = f.let(sigAt(a));
     const wa = f.let(wordAt(a));
     const sb = f.let(sigAt(b));
     const wb = f.let(wordAt(b));
-    f.if(isNormal(sa, wa.and(0x7fff)).and(isNormal(sb, wb.and(0x7fff))).eqz(), () => f.return(Z));
+    f.if(
+      isNormal(sa, wa.and(0x7fff))
+        .and(isNormal(sb, wb.and(0x7fff)))
+        .eqz(),
+      () => f.return(Z),
+    );
     const e = f.let(wa.and(0x7fff).sub(wb.and(0x7fff)).add(16382));
     const low = f.let(i64(0));
     f.if(sa.geU(sb), () => {
@@ -145,7 +156,11 @@ export function defineX87(m: ModuleBuilder): void {
     const rest = f.let(low.sub(q.mul(sb)));
     // the remainder against half the divisor, as a fraction of 2^64 that rounding understands
     const twice = f.let(sb.sub(rest));
-    const half = select(rest.eqz(), i64(0), select(rest.gtU(twice), i64(-1), select(rest.eq(twice), i64(INTEGER), i64(1))));
+    const half = select(
+      rest.eqz(),
+      i64(0),
+      select(rest.gtU(twice), i64(-1), select(rest.eq(twice), i64(INTEGER), i64(1))),
+    );
     finishRounding(f, to, f.let(wa.xor(wb).and(0x8000)), e, q, half);
   });
   // (bits) -> number in the temporary slot
@@ -175,12 +190,18 @@ export function defineX87(m: ModuleBuilder): void {
     f.if(v.eqz(), () => put(f, i64(0), Z));
     const magnitude = f.let(select(v.ltS(0n), i64(0).sub(v), v));
     const n = f.let(magnitude.clz());
-    put(f, magnitude.shl(n), i32(16383 + 63).sub(n.lo()).or(select(v.ltS(0n), i32(0x8000), Z)));
+    put(
+      f,
+      magnitude.shl(n),
+      i32(16383 + 63)
+        .sub(n.lo())
+        .or(select(v.ltS(0n), i32(0x8000), Z)),
+    );
   });
   /** (from, where to put the bits): rounds to a narrower format. `fraction` bits after the leading one. */
   const narrow = (name: string, fraction: number, bias: number, signShift: bigint) =>
     m.func(name, ['i32', 'i32'], ['i32'], (f) => {
-      const [from, to] = f.params as [E, E];
+      const [from, to] = f.params as unknown as [E, E];
       const sig = f.let(sigAt(from));
       const word = f.let(wordAt(from));
       const sign = f.let(word.shrU(15).zx().shl(signShift));
@@ -192,17 +213,55 @@ export function defineX87(m: ModuleBuilder): void {
         setStatus(f, Z, Z);
         f.return(i32(1));
       });
-      f.if(isNormal(sig, word.and(0x7fff)).and(e.sub(2).ltU(2 * bias - 3)).eqz(), () => f.return(Z));
+      f.if(
+        isNormal(sig, word.and(0x7fff))
+          .and(e.sub(2).ltU(2 * bias - 3))
+          .eqz(),
+        () => f.return(Z),
+      );
       const rest = f.let(sig.shl(64n - drop));
       const m0 = f.let(sig.shrU(drop));
       const up = f.let(rest.gtU(i64(INTEGER)).or(rest.eq(i64(INTEGER)).and(m0.lo().and(1))));
       // the leading bit adds one to the exponent, and so does a carry out of the significand
-      store(f.let(m0.add(up.zx()).add(e.sub(1).zx().shl(BigInt(fraction))).or(sign)));
+      store(
+        f.let(
+          m0
+            .add(up.zx())
+            .add(e.sub(1).zx().shl(BigInt(fraction)))
+            .or(sign),
+        ),
+      );
       setStatus(f, rest.ne(0n), up);
       f.return(i32(1));
     });
   narrow('x87_to_f64', 52, 1023, 63n);
   narrow('x87_to_f32', 23, 127, 31n);
+}
+
+/**
+ * x87_to_int(from, truncate): the integer to the temporary slot, and behind it bit 0 = inexact, bit 1 = rounded up. Magnitudes from 1/2 to 2^63.
+ */
+function defineToInteger(m: ModuleBuilder): void {
+  m.func('x87_to_int', ['i32', 'i32'], ['i32'], (f) => {
+    const [from, truncate] = f.params as unknown as [E, E];
+    const sig = f.let(sigAt(from));
+    const word = f.let(wordAt(from));
+    const e = f.let(word.and(0x7fff).sub(16383));
+    const answer = (v: E, flags: E) => {
+      f.st64(Z, X87_TEMPORARY, v);
+      f.st32(Z, X87_TEMPORARY + 8, flags);
+      f.return(i32(1));
+    };
+    f.if(sig.eqz().and(word.and(0x7fff).eqz()), () => answer(i64(0), Z));
+    f.if(sig.geS(0n).or(e.geU(62)), () => f.return(Z));
+    const shift = f.let(i32(63).sub(e).zx());
+    const n = f.let(sig.shrU(shift));
+    const rest = f.let(sig.shl(i64(64).sub(shift)));
+    const nearest = rest.gtU(i64(INTEGER)).or(rest.eq(i64(INTEGER)).and(n.lo().and(1)));
+    const up = f.let(nearest.and(truncate.eqz()));
+    f.set(n, n.add(up.zx()));
+    answer(select(word.and(0x8000), i64(0).sub(n), n), rest.ne(0n).or(up.shl(1)));
+  });
 }
 
 /** Available, control word at its default. */
@@ -248,7 +307,11 @@ function memoryToTemporary(s: Semantics, integer: boolean): E {
 }
 
 /** FADD FMUL FSUB FSUBR FDIV FDIVR by ModRM.reg (0 1 4 5 6 7). `toOther`: the result goes to ST(i). */
-export function fastArithmetic(s: Semantics, which: number, options: { integer?: boolean; toOther?: boolean; pop?: boolean }): void {
+export function fastArithmetic(
+  s: Semantics,
+  which: number,
+  options: { integer?: boolean; toOther?: boolean; pop?: boolean },
+): void {
   whenReady(s, () => {
     const n0 = physical(s, Z);
     const a = slot(n0);
@@ -303,6 +366,28 @@ export function fastStore(s: Semantics, pop: boolean): void {
         done(s, pop);
       });
     });
+  });
+}
+/** FIST, FISTP (to nearest or, as compilers set it for conversions, truncating) and FISTTP (`truncate`). */
+export function fastStoreInteger(s: Semantics, truncate: boolean, pop: boolean): void {
+  const usual = s.state('fpControl').and(~0xc00).xor(DEFAULT_CONTROL);
+  const rounding = s.state('fpControl').and(0xc00);
+  const known = truncate ? i32(1) : rounding.eqz().or(rounding.eq(0xc00));
+  s.if(s.state('cr0').and(12).or(usual).eqz().and(known), () => {
+    const size = s.sizeOf(0);
+    const n = physical(s, Z);
+    s.if(inUse(s, n), () =>
+      s.if(s.let(s.f.call('x87_to_int', slot(n), truncate ? i32(1) : rounding)), () => {
+        const v = s.let(i32(X87_TEMPORARY).ld64());
+        const flags = s.let(i32(X87_TEMPORARY).ld32(8));
+        const narrowed = size === 16 ? v.sx16() : size === 32 ? v.sx32() : v;
+        s.if(v.eq(narrowed), () => {
+          s.store(s.address(size / 8, true), size, size === 64 ? v : v.lo());
+          setStatus(s.f, flags.and(1), flags.shrU(1));
+          done(s, pop);
+        });
+      }),
+    );
   });
 }
 /** FLD ST(i). */

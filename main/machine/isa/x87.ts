@@ -3,7 +3,16 @@
 
 import { instruction, type Instruction } from './instruction.ts';
 import type { Semantics } from './semantics.ts';
-import { defineX87, fastArithmetic, fastExchange, fastLoad, fastLoadRegister, fastStore, fastStoreRegister } from './x87-fast.ts';
+import {
+  defineX87,
+  fastArithmetic,
+  fastExchange,
+  fastLoad,
+  fastLoadRegister,
+  fastStore,
+  fastStoreInteger,
+  fastStoreRegister,
+} from './x87-fast.ts';
 
 /** `fast` writes the cases that need no routine and falls through to it otherwise. */
 const row = (name: string, encodings: string[], routine = 'x87', fast?: (s: Semantics) => void): Instruction =>
@@ -60,8 +69,14 @@ const SINGLE: Record<string, string> = {
 export const x87: Instruction[] = [
   ...ARITHMETIC.map((name, n) => row(name, [`D8 /${n} Md`, `DC /${n} Mq`, `D8 ${registers(n)}`], 'x87', fast(n, {}))),
   ...REVERSED.map((name, n) => row(name, [`DC ${registers(n)}`], 'x87', fast(n, { toOther: true }))),
-  ...ARITHMETIC.map((name, n) => row(name.replace('f', 'fi'), [`DA /${n} Md`, `DE /${n} Mw`], 'x87', fast(n, { integer: true }))),
-  ...REVERSED.flatMap((name, n) => (n === 3 ? [] : [row(n === 2 ? 'fcomp' : `${name}p`, [`DE ${registers(n)}`])])),
+  ...ARITHMETIC.map((name, n) =>
+    row(name.replace('f', 'fi'), [`DA /${n} Md`, `DE /${n} Mw`], 'x87', fast(n, { integer: true })),
+  ),
+  ...REVERSED.flatMap((name, n) =>
+    n === 3
+      ? []
+      : [row(n === 2 ? 'fcomp' : `${name}p`, [`DE ${registers(n)}`], 'x87', fast(n, { toOther: true, pop: true }))],
+  ),
   row('fcompp', ['DE /D9']),
   row('fld', ['D9 /0 Md', 'DD /0 Mq', 'DB /5 Mt', 'D9 /C0+'], 'x87', (s) => {
     fastLoad(s, false);
@@ -77,9 +92,9 @@ export const x87: Instruction[] = [
   }),
   row('fxch', ['D9 /C8+', 'DD /C8+', 'DF /C8+'], 'x87', fastExchange),
   row('fild', ['DB /0 Md', 'DF /0 Mw', 'DF /5 Mq'], 'x87', (s) => fastLoad(s, true)),
-  row('fist', ['DB /2 Md', 'DF /2 Mw']),
-  row('fistp', ['DB /3 Md', 'DF /3 Mw', 'DF /7 Mq']),
-  row('fisttp', ['DB /1 Md', 'DF /1 Mw', 'DD /1 Mq']),
+  row('fist', ['DB /2 Md', 'DF /2 Mw'], 'x87', (s) => fastStoreInteger(s, false, false)),
+  row('fistp', ['DB /3 Md', 'DF /3 Mw', 'DF /7 Mq'], 'x87', (s) => fastStoreInteger(s, false, true)),
+  row('fisttp', ['DB /1 Md', 'DF /1 Mw', 'DD /1 Mq'], 'x87', (s) => fastStoreInteger(s, true, true)),
   row('fbld', ['DF /4 Mt']),
   row('fbstp', ['DF /6 Mt']),
   ...Object.entries(SINGLE).map(([modrm, name]) => row(name, [`D9 /${modrm}`])),

@@ -1,7 +1,19 @@
 // x87 arithmetic and comparison: FADD FSUB FMUL FDIV FSQRT FCOM FUCOM FCOMI FTST FXAM FCHS FABS FRNDINT FSCALE FXTRACT FPREM.
 
 import { add, compare, divide, multiply, squareRoot } from '../softfloat/arithmetic.ts';
-import { DEFAULT_NAN, EXTENDED80, Kind, bitLength, finite, fromInteger, infinity, isSignaling, negate, zero, type Value } from '../softfloat/format.ts';
+import {
+  DEFAULT_NAN,
+  EXTENDED80,
+  Kind,
+  bitLength,
+  finite,
+  fromInteger,
+  infinity,
+  isSignaling,
+  negate,
+  zero,
+  type Value,
+} from '../softfloat/format.ts';
 import { Exception, round, roundToInteger, type Environment } from '../softfloat/round.ts';
 import { Condition, Flag } from './registers.ts';
 import type { X87Stack } from './stack.ts';
@@ -45,7 +57,12 @@ export function arithmetic(stack: X87Stack, which: number, destination: number, 
  * Result of a comparison: -1, 0, 1, 2 = unordered. Hardware reports it even if an exception is unmasked; only the pops are left out
  * then (`stopped`). C1 is the caller's business: FCOMI leaves it alone unless there was a stack fault.
  */
-function order(stack: X87Stack, a: Value | null, b: Value | null, quietAllowed: boolean): { result: number; flags: number; stopped: boolean } {
+function order(
+  stack: X87Stack,
+  a: Value | null,
+  b: Value | null,
+  quietAllowed: boolean,
+): { result: number; flags: number; stopped: boolean } {
   if (!a || !b) {
     const masked = (stack.fpu.control & Exception.Invalid) !== 0;
     return { result: 2, flags: Flag.Invalid | Flag.StackFault, stopped: !masked };
@@ -128,7 +145,8 @@ function unary(stack: X87Stack, compute: (env: Environment, a: Value) => Value |
   if (result) stack.write(0, result);
 }
 
-export const fsqrt = (stack: X87Stack): void => unary(stack, (env, a) => squareRoot(env, stack.precision(), a, EXTENDED80));
+export const fsqrt = (stack: X87Stack): void =>
+  unary(stack, (env, a) => squareRoot(env, stack.precision(), a, EXTENDED80));
 
 export const frndint = (stack: X87Stack): void =>
   unary(stack, (env, a) => {

@@ -86,10 +86,16 @@ export function environmentRoutines(parts: SystemParts, fpu: FpuRegisters) {
     access.write32(linear(plus + 4), Number(significand >> 32n), access.user);
     access.write16(linear(plus + 8), fpu.signExponent(physical), access.user);
   };
-  const readRegister = (linear: (plus: number) => number, plus: number): { significand: bigint; signExponent: number } => {
+  const readRegister = (
+    linear: (plus: number) => number,
+    plus: number,
+  ): { significand: bigint; signExponent: number } => {
     const lo = access.read32(linear(plus), access.user);
     const hi = access.read32(linear(plus + 4), access.user);
-    return { significand: (BigInt(hi) << 32n) | BigInt(lo), signExponent: access.read16(linear(plus + 8), access.user) };
+    return {
+      significand: (BigInt(hi) << 32n) | BigInt(lo),
+      signExponent: access.read16(linear(plus + 8), access.user),
+    };
   };
 
   // ---- x87 environment: entered from x87.ts, which has made the #NM check
@@ -151,7 +157,8 @@ export function environmentRoutines(parts: SystemParts, fpu: FpuRegisters) {
       access.write16(at(32 + i * 16 + 10), 0, user);
       put(32 + i * 16 + 12, 0);
     }
-    for (let n = 0; n < xmmCount(); n++) for (let w = 0; w < 4; w++) put(160 + n * 16 + w * 4, state.u32[xmmIndex(n) + w]!);
+    for (let n = 0; n < xmmCount(); n++)
+      for (let w = 0; w < 4; w++) put(160 + n * 16 + w * 4, state.u32[xmmIndex(n) + w]!);
     return Next.Sequential;
   };
 

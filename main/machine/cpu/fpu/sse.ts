@@ -4,7 +4,21 @@
 // Invariant: MXCSR gets its flags even if the instruction faults; nothing else changes then.
 
 import { add, compare, divide, multiply, squareRoot } from '../softfloat/arithmetic.ts';
-import { BINARY32, BINARY64, DEFAULT_NAN, Kind, fromBits, fromInteger, isSignaling, negate, quiet, toBits, zero, type Format, type Value } from '../softfloat/format.ts';
+import {
+  BINARY32,
+  BINARY64,
+  DEFAULT_NAN,
+  Kind,
+  fromBits,
+  fromInteger,
+  isSignaling,
+  negate,
+  quiet,
+  toBits,
+  zero,
+  type Format,
+  type Value,
+} from '../softfloat/format.ts';
 import { Exception, Rounding, environment, round, roundToInteger, type Environment } from '../softfloat/round.ts';
 import { F, Next, OP, STATE } from '../layout.ts';
 import { Vector, raise, raiseGp } from '../system/fault.ts';
@@ -42,11 +56,13 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
     }
     const linear = access.operand(op, size, false);
     if (aligned && linear % 16 !== 0) raiseGp(state, 0);
-    for (let k = 0; k < size; k += 4) out.setUint32(k, access.read32(state.in64 ? linear + k : (linear + k) % TWO32, access.user), true);
+    for (let k = 0; k < size; k += 4)
+      out.setUint32(k, access.read32(state.in64 ? linear + k : (linear + k) % TWO32, access.user), true);
     return out;
   };
   const copyOf = (address: number): DataView => new DataView(state.u8.slice(address, address + 16).buffer);
-  const bits = (v: DataView, format: Format, lane: number): bigint => (format === BINARY32 ? BigInt(v.getUint32(lane * 4, true)) : v.getBigUint64(lane * 8, true));
+  const bits = (v: DataView, format: Format, lane: number): bigint =>
+    format === BINARY32 ? BigInt(v.getUint32(lane * 4, true)) : v.getBigUint64(lane * 8, true);
   const put = (v: DataView, format: Format, lane: number, b: bigint): void => {
     if (format === BINARY32) v.setUint32(lane * 4, Number(b), true);
     else v.setBigUint64(lane * 8, b, true);
@@ -101,15 +117,30 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
     const b = operand(env, y, format);
     switch (opcode) {
       case 0x51:
-        return toBits(operate(env, b, b, () => squareRoot(env, format, b)), format);
+        return toBits(
+          operate(env, b, b, () => squareRoot(env, format, b)),
+          format,
+        );
       case 0x58:
-        return toBits(operate(env, a, b, () => add(env, format, a, b)), format);
+        return toBits(
+          operate(env, a, b, () => add(env, format, a, b)),
+          format,
+        );
       case 0x59:
-        return toBits(operate(env, a, b, () => multiply(env, format, a, b)), format);
+        return toBits(
+          operate(env, a, b, () => multiply(env, format, a, b)),
+          format,
+        );
       case 0x5c:
-        return toBits(operate(env, a, b, () => add(env, format, a, negate(b))), format);
+        return toBits(
+          operate(env, a, b, () => add(env, format, a, negate(b))),
+          format,
+        );
       case 0x5e:
-        return toBits(operate(env, a, b, () => divide(env, format, a, b)), format);
+        return toBits(
+          operate(env, a, b, () => divide(env, format, a, b)),
+          format,
+        );
       default: {
         // MIN and MAX: the second operand when either is a NaN or both are zeros
         if (a.kind === Kind.NaN || b.kind === Kind.NaN) {
@@ -167,7 +198,11 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
 
   // ---- whole instructions
 
-  const lanewise = (op: number, column: Column, body: (env: Environment, format: Format, a: bigint, b: bigint, lane: number) => bigint): number => {
+  const lanewise = (
+    op: number,
+    column: Column,
+    body: (env: Environment, format: Format, a: bigint, b: bigint, lane: number) => bigint,
+  ): number => {
     const { format, scalar } = LANES[column];
     const bytes = format === BINARY32 ? 4 : 8;
     const b = source(op, scalar ? bytes : 16);
@@ -273,8 +308,14 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
     store(state.regField(op), result);
     return Next.Sequential;
   };
-  const integerOf = (env: Environment, b: DataView, format: Format, lane: number, size: number, truncate: boolean): bigint =>
-    toInteger(env, operand(env, bits(b, format, lane), format), size, truncate);
+  const integerOf = (
+    env: Environment,
+    b: DataView,
+    format: Format,
+    lane: number,
+    size: number,
+    truncate: boolean,
+  ): bigint => toInteger(env, operand(env, bits(b, format, lane), format), size, truncate);
 
   /** 2A: from a general register, an MMX register or memory. */
   const fromGeneral = (op: number, column: Column): number => {
@@ -286,7 +327,8 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
       if (register) fpu.requireNoPending();
       const b = register ? copyOf(mmx(state.modrm(op))) : source(op, 8, false);
       const environments = [newEnvironment(), newEnvironment()];
-      for (const lane of [0, 1]) put(result, format, lane, fromInt(environments[lane]!, BigInt(b.getInt32(lane * 4, true)), format));
+      for (const lane of [0, 1])
+        put(result, format, lane, fromInt(environments[lane]!, BigInt(b.getInt32(lane * 4, true)), format));
       if (register) enterMmx();
       settle(environments);
       store(destination, result);
@@ -356,39 +398,41 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
     return Next.Sequential;
   };
 
-  const routine = (column: Column): Routine => (op) => {
-    fpu.requireSse();
-    const opcode = state.u8[op + OP.bytes + 1]!;
-    switch (opcode) {
-      case 0x2a:
-        return fromGeneral(op, column);
-      case 0x2c:
-      case 0x2d:
-        return toGeneral(op, column, opcode === 0x2c);
-      case 0x2e:
-      case 0x2f:
-        return compareToFlags(op, column, opcode === 0x2f);
-      case 0x52:
-      case 0x53:
-        return approximation(op, column, opcode === 0x52);
-      case 0x5a:
-        return betweenFormats(op, column);
-      case 0x5b:
-      case 0xe6:
-        return packedIntegers(op, opcode, column);
-      case 0x7c:
-      case 0x7d:
-      case 0xd0:
-        return horizontal(op, opcode, column === '66' ? BINARY64 : BINARY32);
-      case 0xc2: {
-        const predicate = state.immLo(op) & 7;
-        return lanewise(op, column, (env, format, a, b) =>
-          holds(env, format, predicate, a, b) ? (format === BINARY32 ? 0xffff_ffffn : 0xffff_ffff_ffff_ffffn) : 0n,
-        );
+  const routine =
+    (column: Column): Routine =>
+    (op) => {
+      fpu.requireSse();
+      const opcode = state.u8[op + OP.bytes + 1]!;
+      switch (opcode) {
+        case 0x2a:
+          return fromGeneral(op, column);
+        case 0x2c:
+        case 0x2d:
+          return toGeneral(op, column, opcode === 0x2c);
+        case 0x2e:
+        case 0x2f:
+          return compareToFlags(op, column, opcode === 0x2f);
+        case 0x52:
+        case 0x53:
+          return approximation(op, column, opcode === 0x52);
+        case 0x5a:
+          return betweenFormats(op, column);
+        case 0x5b:
+        case 0xe6:
+          return packedIntegers(op, opcode, column);
+        case 0x7c:
+        case 0x7d:
+        case 0xd0:
+          return horizontal(op, opcode, column === '66' ? BINARY64 : BINARY32);
+        case 0xc2: {
+          const predicate = state.immLo(op) & 7;
+          return lanewise(op, column, (env, format, a, b) =>
+            holds(env, format, predicate, a, b) ? (format === BINARY32 ? 0xffff_ffffn : 0xffff_ffff_ffff_ffffn) : 0n,
+          );
+        }
+        default:
+          return lanewise(op, column, (env, format, a, b) => arithmetic(env, format, opcode, a, b));
       }
-      default:
-        return lanewise(op, column, (env, format, a, b) => arithmetic(env, format, opcode, a, b));
-    }
-  };
+    };
   return { sse_np: routine('np'), sse_66: routine('66'), sse_f3: routine('f3'), sse_f2: routine('f2') };
 }

@@ -2,7 +2,16 @@
 // Invariant: an instruction that meets an unmasked invalid, denormal or divide-by-zero exception leaves stack and memory as they were;
 // the exception is then pending for the next waiting instruction (SDM vol. 1, 8.6).
 
-import { DEFAULT_NAN, Kind, fromExtended, isSignaling, quiet, toExtended, type Format, type Value } from '../softfloat/format.ts';
+import {
+  DEFAULT_NAN,
+  Kind,
+  fromExtended,
+  isSignaling,
+  quiet,
+  toExtended,
+  type Format,
+  type Value,
+} from '../softfloat/format.ts';
 import { Exception, environment, type Environment } from '../softfloat/round.ts';
 import { Condition, Flag, type FpuRegisters } from './registers.ts';
 

@@ -30,7 +30,8 @@ function inexact(env: Environment, v: bigint, sign: 0 | 1 = 0): Value {
   return round(env, EXTENDED80, s, ((v < 0n ? -v : v) << 1n) | 1n, -FIXED_BITS - 1);
 }
 /** Rounds v changed by a very small amount outwards (1n) or inwards (-1n). */
-const nudged = (env: Environment, v: Value, by: 1n | -1n): Value => round(env, EXTENDED80, v.sign, (v.sig << 100n) + by, v.exp - 100);
+const nudged = (env: Environment, v: Value, by: 1n | -1n): Value =>
+  round(env, EXTENDED80, v.sign, (v.sig << 100n) + by, v.exp - 100);
 
 function sineOf(env: Environment, a: Value): Value {
   if (a.kind === Kind.Zero) return a;
@@ -56,7 +57,11 @@ function tangentOf(env: Environment, a: Value): Value {
 }
 
 /** FSIN, FCOS, FSINCOS, FPTAN: `second` computes what is pushed after ST(0) was replaced. */
-function circular(stack: X87Stack, first: (env: Environment, a: Value) => Value, second: ((env: Environment, a: Value) => Value) | null): void {
+function circular(
+  stack: X87Stack,
+  first: (env: Environment, a: Value) => Value,
+  second: ((env: Environment, a: Value) => Value) | null,
+): void {
   const a = stack.read(0);
   stack.fpu.flags &= ~Condition.C2;
   if (!a) {
@@ -129,7 +134,10 @@ export const arctangent = (stack: X87Stack): void =>
     const exp = Math.min(x.exp, y.exp);
     const px = x.sig << BigInt(x.exp - exp);
     const py = y.sig << BigInt(y.exp - exp);
-    let angle = py <= px ? arctangentFixed((py << FIXED_SHIFT) / px) : (fixed('pi') >> 1n) - arctangentFixed((px << FIXED_SHIFT) / py);
+    let angle =
+      py <= px
+        ? arctangentFixed((py << FIXED_SHIFT) / px)
+        : (fixed('pi') >> 1n) - arctangentFixed((px << FIXED_SHIFT) / py);
     if (x.sign) angle = fixed('pi') - angle;
     return inexact(env, angle, y.sign);
   });
@@ -159,7 +167,7 @@ export function powerMinusOne(stack: X87Stack): void {
 
 /** y times a fixed-point number, rounded; `exact` if the number has no error. */
 function scaled(env: Environment, y: Value, v: bigint, exact: boolean, shift = FIXED_BITS): Value {
-  const sign = (v < 0n) !== (y.sign === 1) ? 1 : 0;
+  const sign = v < 0n !== (y.sign === 1) ? 1 : 0;
   const product = (v < 0n ? -v : v) * y.sig;
   return round(env, EXTENDED80, sign, exact ? product : (product << 1n) | 1n, y.exp - shift - (exact ? 0 : 1));
 }

@@ -50,7 +50,15 @@ export function loadInteger(stack: X87Stack, v: Value): void {
   stack.push(v);
 }
 
-const CONSTANTS: readonly (ConstantName | 'one' | 'zero')[] = ['one', 'log2of10', 'log2ofE', 'pi', 'log10of2', 'lnOf2', 'zero'];
+const CONSTANTS: readonly (ConstantName | 'one' | 'zero')[] = [
+  'one',
+  'log2of10',
+  'log2ofE',
+  'pi',
+  'log10of2',
+  'lnOf2',
+  'zero',
+];
 /** FLD1 FLDL2T FLDL2E FLDPI FLDLG2 FLDLN2 FLDZ, in the order of their codes; rounded by the rounding mode, never inexact to the program. */
 export function loadConstant(stack: X87Stack, n: number): void {
   if (!stack.canPush()) return;
@@ -112,9 +120,22 @@ export function storeExtended(stack: X87Stack, store: (sig: bigint, signExponent
 }
 
 /** FIST, FISTP, FISTTP. `bits` 16, 32 or 64; what does not fit becomes the most negative number, with the invalid exception. */
-export function storeInteger(stack: X87Stack, bits: number, truncate: boolean, pop: boolean, store: (v: bigint) => void): void {
+export function storeInteger(
+  stack: X87Stack,
+  bits: number,
+  truncate: boolean,
+  pop: boolean,
+  store: (v: bigint) => void,
+): void {
   const limit = 1n << BigInt(bits - 1);
-  storeRounded(stack, truncate, pop, (n) => n >= -limit && n < limit, store, () => store(-limit));
+  storeRounded(
+    stack,
+    truncate,
+    pop,
+    (n) => n >= -limit && n < limit,
+    store,
+    () => store(-limit),
+  );
 }
 
 /** FBSTP: 18 decimal digits and a sign. `store` gets ten bytes, lowest first. */
@@ -131,7 +152,14 @@ export function storeDecimal(stack: X87Stack, store: (bytes: number[]) => void):
     }
     store([...bytes, negative ? 0x80 : 0]);
   };
-  storeRounded(stack, false, true, (n) => n > -limit && n < limit, put, () => store([0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff]));
+  storeRounded(
+    stack,
+    false,
+    true,
+    (n) => n > -limit && n < limit,
+    put,
+    () => store([0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff]),
+  );
 }
 
 function storeRounded(
@@ -211,4 +239,3 @@ export function moveIf(stack: X87Stack, condition: boolean, i: number): void {
   const n = fpu.physical(i);
   if (condition) stack.writeRaw(0, fpu.significand(n), fpu.signExponent(n));
 }
-

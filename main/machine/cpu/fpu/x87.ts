@@ -7,11 +7,31 @@ import { Access } from '../system/paging.ts';
 import type { Routine, SystemParts } from '../system/parts.ts';
 import { ARITHMETIC_FLAGS, Cr0 } from '../system/state.ts';
 import { Vector, raise } from '../system/fault.ts';
-import { arithmetic, changeSign, compareToConditions, compareToFlags, examine, frndint, fscale, fsqrt, fxtract, remainder } from './arithmetic.ts';
+import {
+  arithmetic,
+  changeSign,
+  compareToConditions,
+  compareToFlags,
+  examine,
+  frndint,
+  fscale,
+  fsqrt,
+  fxtract,
+  remainder,
+} from './arithmetic.ts';
 import type { environmentRoutines } from './environment.ts';
 import { Condition, type FpuRegisters } from './registers.ts';
 import { X87Stack } from './stack.ts';
-import { arctangent, cosine, logarithm, logarithmPlusOne, powerMinusOne, sine, sineCosine, tangent } from './transcendental.ts';
+import {
+  arctangent,
+  cosine,
+  logarithm,
+  logarithmPlusOne,
+  powerMinusOne,
+  sine,
+  sineCosine,
+  tangent,
+} from './transcendental.ts';
 import {
   decimal,
   exchange,
@@ -30,7 +50,11 @@ import {
 
 const TWO32 = 0x1_0000_0000;
 
-export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: ReturnType<typeof environmentRoutines>) {
+export function x87Routines(
+  parts: SystemParts,
+  fpu: FpuRegisters,
+  environment: ReturnType<typeof environmentRoutines>,
+) {
   const { state, access, ctx } = parts;
   const stack = new X87Stack(fpu);
 
@@ -223,10 +247,12 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
     return Next.Sequential;
   };
 
-  const control = (body: (op: number) => number): Routine => (op) => {
-    fpu.requireX87();
-    return body(op);
-  };
+  const control =
+    (body: (op: number) => number): Routine =>
+    (op) => {
+      fpu.requireX87();
+      return body(op);
+    };
   const routines = {
     x87,
     fninit: control(() => (fpu.initialize(), Next.Sequential)),
@@ -260,4 +286,3 @@ export function x87Routines(parts: SystemParts, fpu: FpuRegisters, environment: 
   };
   return routines;
 }
-

@@ -15,9 +15,15 @@ describe('instructions do what hardware does', () => {
     test(name, () => {
       for (const subject of subjects) {
         const recorded = recording.get(keyOf(subject));
-        expect(recorded, `${keyOf(subject)} has no recorded results: run node test/silicon/record.ts on an x86 machine with gcc`).toBeDefined();
+        expect(
+          recorded,
+          `${keyOf(subject)} has no recorded results: run node test/silicon/record.ts on an x86 machine with gcc`,
+        ).toBeDefined();
         const cases = sample(subject);
-        expect(checksum(cases), `the generator changed for ${keyOf(subject)}: run node test/silicon/record.ts again`).toBe(recorded!.checksum);
+        expect(
+          checksum(cases),
+          `the generator changed for ${keyOf(subject)}: run node test/silicon/record.ts again`,
+        ).toBe(recorded!.checksum);
         cases.forEach((input, n) => {
           const expected = expectedOf(input, recorded!.changes[n]!);
           if (expected.vector === LOOP) return;
