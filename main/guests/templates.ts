@@ -33,11 +33,13 @@ export function builtinImagePath(name: string): string | null {
   return existsSync(path) ? path : null;
 }
 
+// A network interface each, so that two of them can ping each other at once; the bare PC has no network card.
+const connected = { nics: [{ bridge: 'br0' }] };
 const dinghyOffers: readonly Offer[] = [
-  offer('PV 64', 'pv', 'builtin:dinghy-pv64'),
-  offer('PV 32', 'pv', 'builtin:dinghy-pv32'),
-  offer('PVH 64', 'pvh', 'builtin:dinghy-hw64'),
-  offer('PVH 32', 'pvh', 'builtin:dinghy-hw32'),
+  offer('PV 64', 'pv', 'builtin:dinghy-pv64', connected),
+  offer('PV 32', 'pv', 'builtin:dinghy-pv32', connected),
+  offer('PVH 64', 'pvh', 'builtin:dinghy-hw64', connected),
+  offer('PVH 32', 'pvh', 'builtin:dinghy-hw32', connected),
   offer('Native 64', 'native', 'builtin:dinghy-hw64'),
   offer('Native 32', 'native', 'builtin:dinghy-hw32'),
 ];

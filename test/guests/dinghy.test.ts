@@ -144,6 +144,40 @@ function disk(machine: Machine, path: string): string {
   });
 }
 
+/** One domain serves, another pings it, fetches from it and is refused. */
+function network(client: Machine, server: Machine): string {
+  const domain = (name: string, machine: Machine, address: string): unknown => ({
+    ...{ name, host: 'host', mode: machine.mode, kernel: `builtin:${machine.image}`, memoryMiB: 16 },
+    ...{ cmdline: `ip=${address}/24`, nics: [{ bridge: 'br0' }] },
+  });
+  const steps: unknown[] = [
+    { expect: { domain: 'client', text: 'dinghy$ ', within: '1s' } },
+    { expect: { domain: 'server', text: 'dinghy$ ', within: '1s' } },
+    { wait: '50ms' },
+    { type: { domain: 'server', text: 'net; httpd\r' } },
+    { expect: { domain: 'server', text: 'address 10.0.0.2' } },
+    { expect: { domain: 'server', text: 'serving on port 80' } },
+    { type: { domain: 'client', text: 'ping 10.0.0.2 2\r' } },
+    { expect: { domain: 'client', text: '2 of 2 answered' } },
+    { type: { domain: 'client', text: 'wget 10.0.0.2/bin/sh | sum; sum /bin/sh\r' } },
+    { expect: { domain: 'client', regex: '[0-9a-f]{8} \\d{5} -' } },
+    { type: { domain: 'client', text: 'web 10.0.0.2 3 /data/256\r' } },
+    { expect: { domain: 'client', regex: 'result web .* fetches=3 bytes=786432 ', within: '20s' } },
+    { type: { domain: 'client', text: 'wget 10.0.0.2/none; wget 10.0.0.2:81/; wget 10.0.0.9/\r' } },
+    { expect: { domain: 'client', text: 'status 404' } },
+    { expect: { domain: 'client', text: 'connection refused' } },
+    { expect: { domain: 'client', text: 'no answer', within: '30s' } },
+    { type: { domain: 'server', text: '\x03' } },
+    { expect: { domain: 'server', text: 'dinghy$ ' } },
+  ];
+  return stringify({
+    name: `Dinghy, ${client.mode} ${client.bits} fetches from ${server.mode} ${server.bits}`,
+    hosts: [{ name: 'host', pcpus: 1, memoryMiB: 64, clockMHz: 250 }],
+    domains: [domain('client', client, '10.0.0.1'), domain('server', server, '10.0.0.2')],
+    steps,
+  });
+}
+
 let folder: string;
 beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), 'dinghy-'))));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -186,4 +220,12 @@ it.each(
   expect(output.slice(-3000)).toMatch(/^Passed: (\d+) of \1 steps held/m);
   // Record 1 was written by the fill that found the disk full; its number stands at the head of its 4 KiB block.
   expect(readFileSync(path).readUInt32LE(4096)).toBe(1);
+});
+
+it.each([
+  ['pv-64 from pvh-32', machines[0], machines[3]],
+  ['pvh-64 from pv-32', machines[2], machines[1]],
+] as const)('ping, a web server and what it refuses: %s', (name, client, server) => {
+  const output = runScenario(`net-${name.replaceAll(' ', '-')}`, network(client, server));
+  expect(output.slice(-3000)).toMatch(/^Passed: (\d+) of \1 steps held/m);
 });

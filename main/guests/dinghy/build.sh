@@ -26,7 +26,7 @@ link() { # bits output script options... objects
 for bits in 32 64; do
     # The user programs: one file that is every command.
     objects=()
-    for source in user/start.S user/library.c user/shell.c user/commands.c user/workloads.c kernel/text.c; do
+    for source in user/start.S user/library.c user/shell.c user/commands.c user/network.c user/workloads.c kernel/text.c; do
         object=$work/user$bits-$(basename "${source%.*}").o
         $CC -m$bits "${common[@]}" -Iuser -c "$source" -o "$object"
         objects+=("$object")

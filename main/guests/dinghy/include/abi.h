@@ -7,7 +7,7 @@
 enum {
     SYS_exit, SYS_fork, SYS_exec, SYS_wait, SYS_pipe, SYS_read, SYS_write, SYS_close, SYS_dup2, SYS_open, SYS_map, SYS_unmap,
     SYS_pid, SYS_kill, SYS_yield, SYS_sleep, SYS_clock, SYS_info, SYS_foreground, SYS_power, SYS_xenstore, SYS_seek, SYS_list,
-    SYS_group,
+    SYS_group, SYS_net,
     SYS_count
 };
 
@@ -27,6 +27,7 @@ enum {
 #define ENOSPC 28
 #define EPIPE 32
 #define ENOSYS 38
+#define ECONNREFUSED 111
 
 // Power-off kinds, as sched_op's shutdown reasons number them.
 enum { POWER_OFF = 0, POWER_REBOOT = 1, POWER_CRASH = 3 };
@@ -61,6 +62,13 @@ struct info_process {
 
 struct info_counters {
     u64 switches, faults, cow_copies, syscalls, interrupts, forks, execs, hypercalls;
+};
+
+// SYS_net: operations. Addresses are in host byte order.
+enum { NET_INFO, NET_PING, NET_LISTEN, NET_ACCEPT, NET_CONNECT };
+struct info_net {
+    u32 up, address, mask, gateway;
+    u8 mac[6];
 };
 
 enum { XS_OP_READ, XS_OP_WRITE, XS_OP_LIST, XS_OP_REMOVE };

@@ -74,14 +74,14 @@ int user_range(uptr address, uptr bytes, bool write);
 int user_string(char *to, uptr address, uptr size);
 
 // ---- files ----
-enum { FILE_CONSOLE = 1, FILE_PIPE_READ, FILE_PIPE_WRITE, FILE_ARCHIVE, FILE_DISK };
+enum { FILE_CONSOLE = 1, FILE_PIPE_READ, FILE_PIPE_WRITE, FILE_ARCHIVE, FILE_DISK, FILE_TCP };
 struct pipe;
 struct archive_entry;
 struct file {
     u8 kind;
     u16 refs;
     u64 position;
-    union { struct pipe *pipe; const struct archive_entry *entry; struct disk *disk; };
+    union { struct pipe *pipe; const struct archive_entry *entry; struct disk *disk; struct tcp *tcp; };
 };
 struct file *file_new(u8 kind);
 void file_close(struct file *file);

@@ -1,4 +1,5 @@
 // System calls: checks what a program hands over, then calls the part of the kernel that does it.
+#include "net.h"
 #include "platform.h"
 
 static struct file *file_of(uptr number) {
@@ -215,6 +216,44 @@ static int sys_xenstore(uptr operation, uptr user_path, uptr user_value, uptr si
     return result;
 }
 
+static int sys_net(uptr operation, uptr a, uptr b, uptr c) {
+    struct tcp *tcp = NULL;
+    struct file *file;
+    int error;
+    switch (operation) {
+    case NET_INFO: {
+        struct info_net net = {interface.up, own_address, own_mask, gateway, {0}};
+        memcpy(net.mac, interface.mac, 6);
+        if ((error = user_range(a, sizeof net, true))) return error;
+        memcpy((void *)a, &net, sizeof net);
+        return 0;
+    }
+    case NET_PING: { // address, sequence, where the ns go
+        if ((error = user_range(c, sizeof(u64), true))) return error;
+        s64 ns = net_ping((u32)a, (u16)current()->pid, (u16)b, 1000000000);
+        if (ns < 0) return (int)ns;
+        *(u64 *)c = (u64)ns;
+        return 0;
+    }
+    case NET_LISTEN: error = tcp_listen((u16)a, &tcp); break;
+    case NET_ACCEPT:
+        if (!(file = file_of(a)) || file->kind != FILE_TCP) return -EBADF;
+        error = tcp_accept(file->tcp, &tcp);
+        break;
+    case NET_CONNECT: error = tcp_connect((u32)a, (u16)b, &tcp); break;
+    default: return -EINVAL;
+    }
+    if (error) return error;
+    if (!(file = file_new(FILE_TCP))) {
+        tcp_close(tcp);
+        return -ENOMEM;
+    }
+    file->tcp = tcp;
+    int slot = file_slot(file);
+    if (slot < 0) file_close(file);
+    return slot;
+}
+
 static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c, uptr d) {
     struct file *file;
     int error;
@@ -262,6 +301,7 @@ static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c
     case SYS_group: current()->group = (s32)a; return 0;
     case SYS_power: platform_power((int)a);
     case SYS_seek: return (uptr)(long)sys_seek(a, b);
+    case SYS_net: return (uptr)(long)sys_net(a, b, c, d);
     case SYS_xenstore: return (uptr)(long)sys_xenstore(a, b, c, d);
     case SYS_list: return (uptr)(long)sys_list(a, b, c, d);
     default: return -(uptr)ENOSYS;

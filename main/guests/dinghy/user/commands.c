@@ -259,6 +259,11 @@ int command_calls(int count, char **arguments);
 int command_dirty(int count, char **arguments);
 int command_game(int count, char **arguments);
 int command_db(int count, char **arguments);
+int command_net(int count, char **arguments);
+int command_ping(int count, char **arguments);
+int command_httpd(int count, char **arguments);
+int command_wget(int count, char **arguments);
+int command_web(int count, char **arguments);
 int command_hog(int count, char **arguments);
 
 const struct command commands[] = {
@@ -286,6 +291,11 @@ const struct command commands[] = {
     {"dirty", command_dirty, "[PAGES/S] [MIB] [MS]: write pages at a rate"},
     {"game", command_game, "[MS]: 60 ticks a second over a small working set"},
     {"db", command_db, "DISK [N] [KIB]: random reads and writes with checksums; overwrites the disk's contents"},
+    {"net", command_net, "the network interface"},
+    {"ping", command_ping, "ADDRESS [N]: echo requests, one a second"},
+    {"httpd", command_httpd, "[PORT]: serves files until it is ended"},
+    {"wget", command_wget, "ADDRESS[:PORT]/PATH: fetches a file and prints it"},
+    {"web", command_web, "ADDRESS[:PORT] [N] [PATH]: load for a server, N fetches"},
     {"hog", command_hog, "[MIB]: take memory until it runs out"},
     {"reboot", command_reboot, "restart the machine"},
     {"shutdown", command_shutdown, "switch the machine off"},

@@ -44,6 +44,7 @@ u64 clock_wall_ns(void) {
 int info(int what, void *to, uptr size) { return (int)system_call(SYS_info, (uptr)what, (uptr)to, size, 0); }
 void foreground(int group) { system_call(SYS_foreground, (uptr)group, 0, 0, 0); }
 void join_group(int group) { system_call(SYS_group, (uptr)group, 0, 0, 0); }
+int net(int operation, uptr a, uptr b, uptr c) { return (int)system_call(SYS_net, (uptr)operation, a, b, c); }
 int power(int how) { return (int)system_call(SYS_power, (uptr)how, 0, 0, 0); }
 
 static char waiting[512];
@@ -106,6 +107,7 @@ const char *error_text(int error) {
     case ENOSPC: return "no space left";
     case EPIPE: return "nobody reads the pipe";
     case ENOSYS: return "not supported on this machine";
+    case ECONNREFUSED: return "connection refused";
     default: return "unknown error";
     }
 }

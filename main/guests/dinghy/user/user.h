@@ -38,6 +38,8 @@ const char *error_text(int error);
 /// The whole file in fresh memory, or a negative error. The caller may leave it to exit().
 int read_file(const char *path, u8 **to);
 
+int net(int operation, uptr a, uptr b, uptr c);
+
 struct command { const char *name; int (*run)(int count, char **arguments); const char *help; };
 extern const struct command commands[];
 extern const u32 command_count;

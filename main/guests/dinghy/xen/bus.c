@@ -97,7 +97,7 @@ static void find(const char *class, const struct driver *driver) {
 void bus_init(void) {
     if (!grants_init()) return;
     find("vbd", &block_driver);
-    (void)0;
+    find("vif", &network_driver);
 }
 
 void bus_resume(void) {
