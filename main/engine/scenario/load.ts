@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import type { z } from 'zod';
 import { BulkheadError } from '../../../shared/errors.ts';
 import { DomainSpec } from '../../../shared/model.ts';
-import { readXlConfig } from '../../toolstack/xl-config.ts';
+import { readXlConfig, xlPaths } from '../../toolstack/xl-config.ts';
 import { LATER_STEPS, Scenario, Step } from './schema.ts';
 
 /** Names of the steps there are. */
@@ -118,11 +118,7 @@ export function loadScenario(file: string): LoadedScenario {
         throw refuse(file, `${field}.xl`, `the file ${d.xl} does not exist`, 'a path relative to the scenario');
       const xl = readXlConfig(readFileSync(config, 'utf8'), d.xl);
       ignored.push(...xl.ignored.map((k) => `${d.xl}: ${k}`));
-      const below = path.dirname(config);
-      const rel = (p: unknown) => (typeof p === 'string' && !p.startsWith('builtin:') ? path.resolve(below, p) : p);
-      input = { ...xl.spec, kernel: rel(xl.spec.kernel), ...(d.name ? { name: d.name } : {}) };
-      if (xl.spec.ramdisk !== undefined) input.ramdisk = rel(xl.spec.ramdisk);
-      input.disks = ((xl.spec.disks ?? []) as { path: string }[]).map((x) => ({ ...x, path: rel(x.path) }));
+      input = { ...xlPaths(xl.spec, path.dirname(config)), ...(d.name ? { name: d.name } : {}) };
     } else {
       const { host: _host, ...rest } = d;
       input = { ...rest, kernel: at(d.kernel), disks: d.disks.map((x) => ({ ...x, path: at(x.path) })) };
