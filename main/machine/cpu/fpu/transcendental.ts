@@ -213,11 +213,21 @@ export const logarithmPlusOne = (stack: X87Stack): void =>
       return round(env, EXTENDED80, negative, ((x.sig * y.sig * sig) << 1n) | 1n, x.exp + y.exp + exp - 1);
     }
     if (magnitude(x) >= 0) {
-      // beyond the range that the manual defines, the argument is the answer
+      // beyond the range that the manual defines: below -1 hardware answers with the argument, above it goes on
       env.flags |= Exception.Precision;
-      return x;
+      return x.sign ? x : logarithmOfSum(env, x, y);
     }
     const f = x.sign ? -toFixed(x) : toFixed(x);
     const ln = logarithmOfRatio((f << FIXED_SHIFT) / (2n * FIXED_ONE + f));
     return scaled(env, y, (ln << FIXED_SHIFT) / fixed('lnOf2'), false);
   });
+/** y * log2(x + 1) for x of at least 1. */
+function logarithmOfSum(env: Environment, x: Value, y: Value): Value {
+  const sum = (x.sig << 80n) + (x.exp >= 80 ? 0n : 1n << BigInt(80 - x.exp));
+  const length = bitLength(sum);
+  // 1 <= m < 2, taken against 3/2 so that the series converges fast
+  const m = (sum << FIXED_SHIFT) >> BigInt(length - 1);
+  const middle = (FIXED_ONE * 3n) / 2n;
+  const ln = logarithmOfRatio(((m - middle) << FIXED_SHIFT) / (m + middle)) + logarithmOfRatio(FIXED_ONE / 5n);
+  return scaled(env, y, (BigInt(x.exp - 80 + length - 1) << FIXED_SHIFT) + (ln << FIXED_SHIFT) / fixed('lnOf2'), false);
+}

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { differences, describe as describeCase, undefinedFlags } from '../../../silicon/compare.ts';
 import { checksum, expectedOf, keyOf, readRecording, recordable, sample } from '../../../silicon/record.ts';
+import { ulpsOf } from '../../../silicon/generator.ts';
 import { Simulated } from '../../../silicon/simulated.ts';
 
 const LOOP = 0xfe;
@@ -27,7 +28,7 @@ describe('instructions do what hardware does', () => {
         cases.forEach((input, n) => {
           const expected = expectedOf(input, recorded!.changes[n]!);
           if (expected.vector === LOOP) return;
-          const diff = differences(expected, core.run(input), undefinedFlags(name));
+          const diff = differences(expected, core.run(input), undefinedFlags(name), ulpsOf(name));
           expect(diff, `${keyOf(subject)}\n    ${describeCase(input)}`).toEqual([]);
         });
       }

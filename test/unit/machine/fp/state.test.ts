@@ -21,7 +21,8 @@ function machine(cr0 = CR0, cr4 = CR4): { core: CpuCore; v: Vcpu; mem: HostMemor
   v.set32(F.cr4, cr4);
   v.set32(F.interceptExceptions, 0xffff_ffff);
   v.setSegment(Seg.CS, { selector: 8, base: 0n, limit: 0xffff_ffff, attr: 0xc09b });
-  for (const s of [Seg.ES, Seg.SS, Seg.DS]) v.setSegment(s, { selector: 16, base: 0n, limit: 0xffff_ffff, attr: 0xc093 });
+  for (const s of [Seg.ES, Seg.SS, Seg.DS])
+    v.setSegment(s, { selector: 16, base: 0n, limit: 0xffff_ffff, attr: 0xc093 });
   v.onChanged?.();
   return { core, v, mem };
 }
@@ -32,7 +33,14 @@ function run(m: ReturnType<typeof machine>, ...instructions: number[][]): number
   const exit = m.core.run(m.v, instructions.length);
   return exit.code === ExitCode.Exception ? exit.info0 : -1;
 }
-const at = (opcode: number[], digit: number, address = AREA): number[] => [...opcode, (digit << 3) | 5, address & 255, (address >> 8) & 255, 0, 0];
+const at = (opcode: number[], digit: number, address = AREA): number[] => [
+  ...opcode,
+  (digit << 3) | 5,
+  address & 255,
+  (address >> 8) & 255,
+  0,
+  0,
+];
 
 const FNINIT = [0xdb, 0xe3];
 const FLD1 = [0xd9, 0xe8];
@@ -102,7 +110,8 @@ test('FXSAVE and FXRSTOR keep everything', () => {
   const after = m.v.saveState();
   expect(after.xmm).toEqual(before.xmm);
   expect(after.fpr).toEqual(before.fpr);
-  for (const f of ['fpTop', 'fpTags', 'fpStatus', 'fpControl', 'fpIp', 'fpOpcode', 'mxcsr']) expect(after.fields[f], f).toBe(before.fields[f]);
+  for (const f of ['fpTop', 'fpTags', 'fpStatus', 'fpControl', 'fpIp', 'fpOpcode', 'mxcsr'])
+    expect(after.fields[f], f).toBe(before.fields[f]);
 });
 
 test('FXSAVE wants 16-byte alignment, and FXRSTOR no reserved bit in MXCSR', () => {
@@ -139,7 +148,10 @@ test('MMX takes the x87 registers, EMMS gives them back', () => {
 });
 
 test('an unmasked SSE exception raises #XM, or #UD if the system does not know it, and changes MXCSR only', () => {
-  for (const [cr4, vector] of [[CR4, 19], [CR4 & ~0x400, 6]] as const) {
+  for (const [cr4, vector] of [
+    [CR4, 19],
+    [CR4 & ~0x400, 6],
+  ] as const) {
     const m = machine(CR0, cr4);
     m.v.set32(F.mxcsr, 0x1d80); // zero-divide unmasked
     m.v.set64(F.xmm, 0x3f80_0000n);
