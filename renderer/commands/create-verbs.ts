@@ -1,17 +1,11 @@
 // Creating domains from templates: one verb per template, offer (mode) and host.
 import { IconCube } from '@tabler/icons-vue';
-import type { Template } from '../../shared/model.ts';
 import { announcer } from '../composables/announcer.ts';
 import { messages } from '../messages/index.ts';
 import { useLab } from '../stores/lab.ts';
+import { useRefusals, wishOf } from '../stores/refusals.ts';
 import { useSelection } from '../stores/selection.ts';
 import type { Verb } from './command.ts';
-
-/** Memory an offer gives its domain; 0 when the engine decides. */
-export function offerMemory(offer: Template['offers'][number] | undefined): number {
-  const memory = offer?.spec.memoryMiB;
-  return typeof memory === 'number' ? memory : 0;
-}
 
 /**
  * Boots a template on a host and selects the domain.
@@ -33,6 +27,7 @@ export async function createDomain(template: string, host: string, offer?: strin
 /** @param only limits to one template or one host; labels leave out what is then plain */
 export function createVerbs(only: { template?: string; host?: string } = {}): Verb[] {
   const lab = useLab();
+  const refusals = useRefusals();
   const verbs: Verb[] = [];
   for (const template of lab.templates) {
     if (only.template !== undefined && template.id !== only.template) continue;
@@ -47,7 +42,7 @@ export function createVerbs(only: { template?: string; host?: string } = {}): Ve
           label: template.offers.length > 1 ? messages.verbs.withMode(about, offer.label) : about,
           icon: IconCube,
           keywords: offer.mode,
-          disabledReason: template.unavailable ?? lab.refusal(host.name, offerMemory(offer)),
+          disabledReason: template.unavailable ?? refusals.refusal(host.name, wishOf(offer)),
           run: () => void createDomain(template.id, host.name, offer.label),
         });
       }

@@ -81,6 +81,12 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       verb('lab.new', messages.verbs.newLab, IconPlus, () => void newLab()),
       verb('lab.open', messages.verbs.openLab, IconFolderOpen, () => void openLab()),
       verb('lab.export', messages.verbs.exportLab, IconDeviceFloppy, () => void exportLab()),
+      {
+        ...verb('clock.pauseOnCrash', messages.verbs.pauseOnCrash, undefined, () => {
+          preferences.pauseOnCrash = !preferences.pauseOnCrash;
+        }),
+        checked: preferences.pauseOnCrash,
+      },
       verb('view.theme', messages.verbs.theme, IconMoon, () => void switchTheme(bridge)),
       verb(
         'help.shortcuts',
@@ -209,7 +215,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
         separator,
         ...pick('host.add', 'link.edit'),
         separator,
-        ...pick('edit.undo', 'help.shortcuts'),
+        ...pick('edit.undo', 'clock.pauseOnCrash', 'help.shortcuts'),
       ];
     },
 

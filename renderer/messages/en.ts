@@ -42,7 +42,7 @@ export const en = {
     step: 'Step forward 1\u00a0ms of lab time',
     speed: (speed: string) => `Speed ${speed}`,
     speedMenu: 'Speed',
-    stoppedByCrash: (name: string) => `stopped by crash of ${name}`,
+    stoppedBy: (event: string) => `stopped: ${event}`,
     limited: (speed: string) => `${speed} (limit)`,
     slower: 'Slower',
     faster: 'Faster',
@@ -304,6 +304,7 @@ export const en = {
     theme: 'Switch theme',
     cancelTask: (title: string) => `Cancel: ${title}`,
     nothingToUndo: 'nothing to undo',
+    pauseOnCrash: 'Pause the lab when a guest crashes',
     cannotCancel: 'cannot be cancelled at this point',
   },
 

@@ -19,7 +19,8 @@ function brokenKernel(): string {
     const [offset, address] = [image.readBigUInt64LE(header + 8), image.readBigUInt64LE(header + 16)];
     const inFile = image.readBigUInt64LE(header + 32);
     const loaded = image.readUInt32LE(header) === 1;
-    if (loaded && entry >= address && entry < address + inFile) image.writeUInt16LE(0x0b0f, Number(offset + entry - address));
+    if (loaded && entry >= address && entry < address + inFile)
+      image.writeUInt16LE(0x0b0f, Number(offset + entry - address));
   }
   const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'bulkhead-crash-')), 'broken-kernel');
   writeFileSync(file, image);
@@ -42,6 +43,8 @@ test('a crash is told, explained and can be answered', async ({ page }) => {
   await expect(inspector.getByRole('tab', { name: 'Crash' })).toHaveAttribute('aria-selected', 'true');
   await expect(inspector).toContainText('broken-kernel crashed');
   await expect(inspector.getByRole('button', { name: 'Restart' }).last()).toBeVisible();
+  // The clock stops, so that what led to it can be looked at.
+  await expect(page.getByRole('button', { name: 'Run', exact: true })).toBeVisible();
   await picture(page, 'crash');
   await page.locator('.cell.crashed').getByRole('button', { name: 'Destroy' }).click();
   await expect(guest).toHaveCount(0);
