@@ -79,6 +79,7 @@ async function main(parent: ParentPort): Promise<void> {
       seed: saved?.lab.seed ?? 0x5eed,
       spawn: spawnHostWorker,
       readKernel,
+      pauseOnCrash: true,
     });
     const store = new Autosave(file, lab, (savedUpTo) => parent.postMessage({ type: 'saved', savedUpTo }));
     const server = new LabServer(lab, store);

@@ -15,6 +15,7 @@ import type {
   Task,
 } from '../../shared/model.ts';
 import { LIMITS } from '../../shared/model.ts';
+import { NS_PER_SECOND } from '../../shared/units.ts';
 import { ClockLoop, type Clocked } from './clock-loop.ts';
 import { ConsoleLog } from './console-log.ts';
 import type { OpenedLab, SavedLab } from './lab-file.ts';
@@ -38,8 +39,8 @@ export interface LabDomain {
   createdAt: number;
   console: ConsoleLog;
   status: DomainStatus;
-  /** cpuNs and time of the sample before the last. */
-  previous: { at: number; cpuNs: number };
+  /** CPU time at times of the last second of lab time, oldest first: what the rate shown is worked out from. */
+  samples: { at: number; cpuNs: number }[];
 }
 /** Calls about one domain. */
 type DomainCall = 'pauseDomain' | 'unpauseDomain' | 'shutdownDomain' | 'consoleInput' | 'figures';
@@ -61,6 +62,8 @@ export interface LabOptions {
   path: string;
   seed: number;
   spawn: SpawnWorker;
+  /** Stops the clock when a guest crashes, so that a person can look; scenarios go on. */
+  pauseOnCrash?: boolean;
   /** Resolves `builtin:` names and reads kernel files. */
   readKernel?: (path: string) => Promise<Uint8Array>;
 }
@@ -83,6 +86,7 @@ export class Lab implements Clocked {
   onConsole: (uuid: string, start: number, bytes: Uint8Array) => void = () => {};
   readonly #hosts = new Map<string, LabHost>();
   readonly #spawn: SpawnWorker;
+  readonly #pauseOnCrash: boolean;
   readonly #readKernel: (path: string) => Promise<Uint8Array>;
   /** Work that waits for the end of the epoch. */
   #inbox: (() => Promise<void>)[] = [];
@@ -98,6 +102,7 @@ export class Lab implements Clocked {
     this.path = options.path;
     this.seed = options.seed;
     this.#spawn = options.spawn;
+    this.#pauseOnCrash = options.pauseOnCrash ?? false;
     this.#readKernel = options.readKernel ?? (async (path) => new Uint8Array(await readFile(path)));
     this.clock = new ClockLoop(
       this,
@@ -165,11 +170,7 @@ export class Lab implements Clocked {
         for (const s of report.domains) {
           const d = this.#byDomid(h.spec.name, s.domid);
           if (!d) continue;
-          const elapsed = now - d.previous.at;
-          if (elapsed >= 50_000_000) {
-            d.status.cpuPercent = (100 * (s.cpuNs - d.previous.cpuNs)) / elapsed;
-            d.previous = { at: now, cpuNs: s.cpuNs };
-          }
+          d.status.cpuPercent = cpuPercent(d.samples, { at: now, cpuNs: s.cpuNs });
           const before = d.status.state;
           Object.assign(d.status, {
             state: s.state,
@@ -179,8 +180,11 @@ export class Lab implements Clocked {
             memoryMiB: s.memoryMiB,
             consoleBytes: d.console.end,
           });
-          if (before !== s.state && s.state === 'crashed')
+          if (before !== s.state && s.state === 'crashed') {
             this.#event('domain-crashed', `${d.spec.name} crashed: ${s.reason ?? ''}`, d, now);
+            // not waited for: the epoch that this belongs to must end first
+            if (this.#pauseOnCrash) void this.clock.pause();
+          }
           if (before !== s.state && s.state === 'shutdown')
             this.#event('domain-shutdown', `${d.spec.name} ${s.reason ?? 'shut down'}`, d, now);
         }
@@ -468,7 +472,7 @@ export class Lab implements Clocked {
         colour: keep.colour ?? this.#nextColour++,
         createdAt: this.clock.now,
         console: before?.console ?? new ConsoleLog(),
-        previous: { at: this.clock.now, cpuNs: 0 },
+        samples: [{ at: this.clock.now, cpuNs: 0 }],
         status: {
           uuid,
           name: spec.name,
@@ -686,7 +690,7 @@ export class Lab implements Clocked {
         colour: d.colour,
         createdAt: d.createdAt,
         console: log,
-        previous: { at: lab.now, cpuNs: 0 },
+        samples: [],
         status: {
           uuid: d.uuid,
           name: d.spec.name,
@@ -714,6 +718,15 @@ export class Lab implements Clocked {
     await this.clock.pause();
     await Promise.all([...this.#hosts.values()].map((h) => h.proxy.end()));
   }
+}
+
+/** Takes a sample and gives the share of one pCPU over the last second of lab time (or since there are samples), in percent. */
+function cpuPercent(samples: { at: number; cpuNs: number }[], latest: { at: number; cpuNs: number }): number {
+  if (samples.at(-1)?.at === latest.at) samples.pop();
+  samples.push(latest);
+  while (samples.length > 2 && samples[1]!.at <= latest.at - NS_PER_SECOND) samples.shift();
+  const first = samples[0]!;
+  return latest.at > first.at ? (100 * (latest.cpuNs - first.cpuNs)) / (latest.at - first.at) : 0;
 }
 
 function nameTaken(kind: string, name: string): BulkheadError {

@@ -11,11 +11,12 @@ const labs: Lab[] = [];
 afterEach(async () => {
   for (const l of labs.splice(0)) await l.close();
 });
-function newLab(seed = 1): Lab {
+function newLab(seed = 1, more: { pauseOnCrash?: boolean } = {}): Lab {
   const lab = new Lab({
     name: 'test',
     path: '/nowhere/test.bulkhead',
     seed,
+    ...more,
     spawn: () => new Worker(new URL('./double-host-worker.ts', import.meta.url)),
     readKernel: (name) =>
       name === 'missing'
@@ -150,6 +151,21 @@ describe('the tape', () => {
     expect(lab.domain(a).status).toMatchObject({ state: 'crashed', reason: 'a test asked for it' });
   });
 
+  it('stops the clock at the crash when it is asked to', async () => {
+    const lab = newLab(1, { pauseOnCrash: true });
+    await lab.addHost(host('alder'));
+    const a = await lab.createDomain('alder', domain('a'));
+    await lab.typeConsole(a, text('crash'));
+    lab.clock.setSpeed(0);
+    lab.clock.run();
+    await until(lab, () => !lab.clock.status.running);
+    await lab.clock.pause(); // the end of that epoch
+    expect(lab.clock.now).toBe(1 * MS);
+    expect(lab.events.at(-1)).toMatchObject({ kind: 'domain-crashed', at: 1 * MS });
+    await lab.clock.step(1 * MS);
+    expect(lab.clock.now).toBe(2 * MS);
+  });
+
   it('numbers events in order without gaps and tells of each once', async () => {
     const lab = newLab();
     const told: number[] = [];
@@ -170,6 +186,29 @@ describe('the tape', () => {
     ]);
     expect(lab.events.map((e) => e.id)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(told).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+});
+
+describe('the CPU share shown', () => {
+  it('is that of the last second of lab time', async () => {
+    const lab = newLab();
+    await lab.addHost(host('alder'));
+    const a = await lab.createDomain('alder', domain('a'));
+    const share = (): number => lab.domain(a).status.cpuPercent;
+    lab.clock.setSpeed(0);
+    // the double uses a quarter of the time while it runs
+    for (let i = 0; i < 10; i++) {
+      await lab.clock.step(100 * MS);
+      await lab.refresh();
+    }
+    expect(share()).toBeCloseTo(25, 6);
+    await lab.pauseDomain(a);
+    await lab.clock.step(500 * MS);
+    await lab.refresh();
+    expect(share()).toBeCloseTo(12.5, 6);
+    await lab.clock.step(500 * MS);
+    await lab.refresh();
+    expect(share()).toBeCloseTo(0, 6);
   });
 });
 
