@@ -4,15 +4,18 @@
 import { instruction, type Instruction } from './instruction.ts';
 import type { Semantics } from './semantics.ts';
 import {
-  defineX87,
   fastArithmetic,
+  fastCompare,
+  fastConstant,
   fastExchange,
   fastLoad,
   fastLoadRegister,
+  fastSign,
   fastStore,
   fastStoreInteger,
   fastStoreRegister,
 } from './x87-fast.ts';
+import { defineX87 } from './x87-numbers.ts';
 
 /** `fast` writes the cases that need no routine and falls through to it otherwise. */
 const row = (name: string, encodings: string[], routine = 'x87', fast?: (s: Semantics) => void): Instruction =>
@@ -23,9 +26,13 @@ const row = (name: string, encodings: string[], routine = 'x87', fast?: (s: Sema
     }),
     { routine },
   );
-/** The fast form of arithmetic row n; comparisons have none. */
-const fast = (n: number, options: Parameters<typeof fastArithmetic>[2]) =>
-  n === 2 || n === 3 ? undefined : (s: Semantics) => fastArithmetic(s, n, options);
+/** The fast form of arithmetic row n, of which 2 and 3 are comparisons. */
+const fast =
+  (n: number, options: Parameters<typeof fastArithmetic>[2]) =>
+  (s: Semantics): void => {
+    if (n === 2 || n === 3) fastCompare(s, false, n === 3 || options.pop === true, options.integer);
+    else fastArithmetic(s, n, options);
+  };
 
 const ARITHMETIC = ['fadd', 'fmul', 'fcom', 'fcomp', 'fsub', 'fsubr', 'fdiv', 'fdivr'];
 const hex = (n: number): string => n.toString(16).toUpperCase();
@@ -66,6 +73,13 @@ const SINGLE: Record<string, string> = {
   FF: 'fcos',
 };
 
+const FAST_SINGLE: Record<string, (s: Semantics) => void> = {
+  E0: (s) => fastSign(s, (word) => word.xor(0x8000)),
+  E1: (s) => fastSign(s, (word) => word.and(0x7fff)),
+  E8: (s) => fastConstant(s, 1n << 63n, 0x3fff),
+  EE: (s) => fastConstant(s, 0n, 0),
+};
+
 export const x87: Instruction[] = [
   ...ARITHMETIC.map((name, n) => row(name, [`D8 /${n} Md`, `DC /${n} Mq`, `D8 ${registers(n)}`], 'x87', fast(n, {}))),
   ...REVERSED.map((name, n) => row(name, [`DC ${registers(n)}`], 'x87', fast(n, { toOther: true }))),
@@ -97,18 +111,18 @@ export const x87: Instruction[] = [
   row('fisttp', ['DB /1 Md', 'DF /1 Mw', 'DD /1 Mq'], 'x87', (s) => fastStoreInteger(s, true, true)),
   row('fbld', ['DF /4 Mt']),
   row('fbstp', ['DF /6 Mt']),
-  ...Object.entries(SINGLE).map(([modrm, name]) => row(name, [`D9 /${modrm}`])),
+  ...Object.entries(SINGLE).map(([modrm, name]) => row(name, [`D9 /${modrm}`], 'x87', FAST_SINGLE[modrm])),
   ...['b', 'e', 'be', 'u'].map((cc, n) => row(`fcmov${cc}`, [`DA ${registers(n)}`])),
   ...['nb', 'ne', 'nbe', 'nu'].map((cc, n) => row(`fcmov${cc}`, [`DB ${registers(n)}`])),
   row('fucompp', ['DA /E9']),
-  row('fucomi', ['DB /E8+']),
-  row('fcomi', ['DB /F0+']),
-  row('fucomip', ['DF /E8+']),
-  row('fcomip', ['DF /F0+']),
+  row('fucomi', ['DB /E8+'], 'x87', (s) => fastCompare(s, true, false)),
+  row('fcomi', ['DB /F0+'], 'x87', (s) => fastCompare(s, true, false)),
+  row('fucomip', ['DF /E8+'], 'x87', (s) => fastCompare(s, true, true)),
+  row('fcomip', ['DF /F0+'], 'x87', (s) => fastCompare(s, true, true)),
   row('ffree', ['DD /C0+']),
   row('ffreep', ['DF /C0+']),
-  row('fucom', ['DD /E0+']),
-  row('fucomp', ['DD /E8+']),
+  row('fucom', ['DD /E0+'], 'x87', (s) => fastCompare(s, false, false)),
+  row('fucomp', ['DD /E8+'], 'x87', (s) => fastCompare(s, false, true)),
   // control instructions
   row('fldenv', ['D9 /4 M'], 'fldenv'),
   row('fldcw', ['D9 /5 Mw'], 'fldcw'),
