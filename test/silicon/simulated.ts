@@ -31,6 +31,7 @@ export class Simulated {
     table(DIRECTORY, CODE_BASE >>> 21, TABLE_CODE);
     for (const page of [0, 1]) {
       table(TABLE_DATA, ((DATA_BASE >>> 12) & 511) + page, DATA_FRAME + page * 4096);
+      this.mem.write32(TABLE_DATA + (((DATA_BASE >>> 12) & 511) + page) * 8 + 4, 0x8000_0000); // not to be executed
       this.mem.write32(TABLE_CODE + (((CODE_BASE >>> 12) & 511) + page) * 8, (CODE_FRAME + page * 4096) | 5);
     }
     this.mem.fill(CODE_FRAME, 0xcc, 8192);
