@@ -96,20 +96,30 @@ for bits in 32 64; do
     done
 done
 
-describe() { # image modes
-    printf '    { "image": "%s", "bits": %d, "modes": [%s], "bytes": %d, "sha256": "%s" }' "$1" "$2" "$3" "$(stat -c %s "$out/images/$1")" "$(sha256sum "$out/images/$1" | cut -d' ' -f1)"
+describe() { # image bits modes separator
+    cat <<END
+    {
+      "image": "$1",
+      "bits": $2,
+      "modes": [$3],
+      "bytes": $(stat -c %s "$out/images/$1"),
+      "sha256": "$(sha256sum "$out/images/$1" | cut -d' ' -f1)"
+    }$4
+END
 }
 {
-    echo '{'
-    echo '  "name": "Dinghy",'
-    echo '  "version": "1.0",'
-    echo "  \"compiler\": \"$($CC --version | head -1)\","
-    echo '  "defaults": { "memoryMiB": 16, "vcpus": 1, "cmdline": "" },'
-    echo '  "images": ['
-    describe dinghy-pv64 64 '"pv"'; echo ,
-    describe dinghy-pv32 32 '"pv"'; echo ,
-    describe dinghy-hw64 64 '"pvh", "native"'; echo ,
-    describe dinghy-hw32 32 '"pvh", "native"'; echo
+    cat <<END
+{
+  "name": "Dinghy",
+  "version": "1.0",
+  "compiler": "$($CC --version | head -1)",
+  "defaults": { "memoryMiB": 16, "vcpus": 1, "cmdline": "" },
+  "images": [
+END
+    describe dinghy-pv64 64 '"pv"' ,
+    describe dinghy-pv32 32 '"pv"' ,
+    describe dinghy-hw64 64 '"pvh", "native"' ,
+    describe dinghy-hw32 32 '"pvh", "native"' ''
     echo '  ]'
     echo '}'
 } >"$out/manifest.json"

@@ -101,6 +101,7 @@ const char *error_text(int error) {
     case ECHILD: return "no child";
     case EAGAIN: return "no room for another process";
     case ENOMEM: return "out of memory";
+    case EACCES: return "not permitted";
     case EFAULT: return "bad address";
     case EINVAL: return "invalid argument";
     case EMFILE: return "too many open files";

@@ -80,10 +80,10 @@ static int put(const void *data, u32 bytes) {
 }
 
 static int error_number(const char *name) {
-    static const struct { const char *name; int number; } known[] = {{"ENOENT", ENOENT}, {"EINVAL", EINVAL}, {"ENOSPC", ENOSPC}, {"E2BIG", E2BIG}, {"ENOSYS", ENOSYS}, {"EAGAIN", EAGAIN}};
+    static const struct { const char *name; int number; } known[] = {{"ENOENT", ENOENT}, {"EINVAL", EINVAL}, {"ENOSPC", ENOSPC}, {"E2BIG", E2BIG}, {"ENOSYS", ENOSYS}, {"EAGAIN", EAGAIN}, {"EACCES", EACCES}};
     for (u32 i = 0; i < COUNT(known); i++)
         if (strcmp(known[i].name, name) == 0) return -known[i].number;
-    return -EIO; // EACCES and others
+    return -EIO;
 }
 
 /// Sends type with `path`, a zero and `value`; returns the answer's length (text in reply_text) or a negative error.
