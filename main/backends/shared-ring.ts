@@ -43,7 +43,7 @@ export class SharedRing {
     const prod = this.view.getUint32(REQ_PROD, true);
     const waiting = (prod - this.reqCons) >>> 0;
     if (waiting === 0) return null;
-    if (waiting > this.size || ((this.reqCons - this.rspProd) >>> 0) >= this.size) return 'broken';
+    if (waiting > this.size || (this.reqCons - this.rspProd) >>> 0 >= this.size) return 'broken';
     const at = SLOTS + (this.reqCons & (this.size - 1)) * this.slotBytes;
     this.reqCons = (this.reqCons + 1) >>> 0;
     return new DataView(this.view.buffer.slice(this.view.byteOffset + at, this.view.byteOffset + at + this.slotBytes));
@@ -67,6 +67,6 @@ export class SharedRing {
     const old = this.view.getUint32(RSP_PROD, true);
     this.view.setUint32(RSP_PROD, this.rspProd, true);
     const event = this.view.getUint32(RSP_EVENT, true);
-    return ((this.rspProd - event) >>> 0) < ((this.rspProd - old) >>> 0);
+    return (this.rspProd - event) >>> 0 < (this.rspProd - old) >>> 0;
   }
 }

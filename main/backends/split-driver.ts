@@ -8,7 +8,15 @@ import type { Store } from './xenstore/store.ts';
 import type { Permission } from './xenstore/tree.ts';
 
 export const XenbusState = {
-  Unknown: 0, Initialising: 1, InitWait: 2, Initialised: 3, Connected: 4, Closing: 5, Closed: 6, Reconfiguring: 7, Reconfigured: 8,
+  Unknown: 0,
+  Initialising: 1,
+  InitWait: 2,
+  Initialised: 3,
+  Connected: 4,
+  Closing: 5,
+  Closed: 6,
+  Reconfiguring: 7,
+  Reconfigured: 8,
 } as const;
 
 export abstract class SplitBackend {
@@ -67,12 +75,17 @@ export abstract class SplitBackend {
     const front = Number(this.store.get(`${this.front}/state`) ?? 0);
     switch (front) {
       case XenbusState.Initialising:
-        if (this.state === XenbusState.Closed || this.state === XenbusState.Closing || this.state === XenbusState.Connected) {
+        if (
+          this.state === XenbusState.Closed ||
+          this.state === XenbusState.Closing ||
+          this.state === XenbusState.Connected
+        ) {
           this.detach();
           this.setState(XenbusState.InitWait);
         }
         break;
-      case XenbusState.Initialised: case XenbusState.Connected:
+      case XenbusState.Initialised:
+      case XenbusState.Connected:
         if (this.state === XenbusState.Closed) this.setState(XenbusState.InitWait);
         if (this.state === XenbusState.InitWait && this.attach()) this.setState(XenbusState.Connected);
         break;

@@ -34,7 +34,7 @@ const SHUTDOWN_SENTENCES = [
   'The guest asked to be restarted.',
   'The guest suspended itself.',
   'The guest crashed.',
-  'The guest\'s watchdog ran out.',
+  "The guest's watchdog ran out.",
   'The guest asked for a soft reset.',
 ];
 
@@ -112,12 +112,30 @@ export class XenHost {
     const image = readElfKernel(files.kernel);
     const notes = readXenNotes(image);
     if (!notes)
-      throw buildError('kernel-unsupported', 'This ELF kernel says nothing about Xen.', 'It has neither Xen notes nor a __xen_guest section.', 'Use a kernel built for Xen, or start it in native mode.', 'kernel');
+      throw buildError(
+        'kernel-unsupported',
+        'This ELF kernel says nothing about Xen.',
+        'It has neither Xen notes nor a __xen_guest section.',
+        'Use a kernel built for Xen, or start it in native mode.',
+        'kernel',
+      );
     const pvh = spec.mode === 'pvh';
     if (pvh && notes.pvhEntry === null)
-      throw buildError('kernel-unsupported', 'This kernel has no PVH entry point.', 'Its Xen notes lack PHYS32_ENTRY.', 'Start it as a PV domain.', 'mode');
+      throw buildError(
+        'kernel-unsupported',
+        'This kernel has no PVH entry point.',
+        'Its Xen notes lack PHYS32_ENTRY.',
+        'Start it as a PV domain.',
+        'mode',
+      );
     if (!pvh && notes.source === 'notes' && notes.loader === '' && notes.guestOs === '' && notes.pvhEntry !== null)
-      throw buildError('kernel-unsupported', 'This kernel is not paravirtual.', 'Its only Xen note is a PVH entry point.', 'Start it as a PVH domain.', 'mode');
+      throw buildError(
+        'kernel-unsupported',
+        'This kernel is not paravirtual.',
+        'Its only Xen note is a PVH entry point.',
+        'Start it as a PVH domain.',
+        'mode',
+      );
     const uuid = new Uint8Array(createHash('sha256').update(`${this.spec.name}/${spec.name}`).digest().subarray(0, 16));
     const domain = this.host.createDomain(pvh ? 'hvm' : image.bits === 64 ? 'pv64' : 'pv32', spec.name, uuid);
     if (!domain) throw this.noMemory(spec);
@@ -138,13 +156,24 @@ export class XenHost {
     }
   }
 
-  private build(domain: Domain, spec: DomainSpec, disks: Disk[], build: (ports: { consolePort: number; storePort: number }) => BuiltDomain): number {
+  private build(
+    domain: Domain,
+    spec: DomainSpec,
+    disks: Disk[],
+    build: (ports: { consolePort: number; storePort: number }) => BuiltDomain,
+  ): number {
     if (this.host.frames.free < spec.memoryMiB * 256 + 64) throw this.noMemory(spec);
     domain.weight = spec.weight;
     domain.cap = spec.cap;
     for (let i = 0; i < spec.vcpus; i++)
       if (!this.host.addVcpu(domain))
-        throw buildError('host-busy', `${this.spec.name} has no virtual CPU left.`, 'One simulated host has room for 64 of them.', 'Destroy another domain first.', 'vcpus');
+        throw buildError(
+          'host-busy',
+          `${this.spec.name} has no virtual CPU left.`,
+          'One simulated host has room for 64 of them.',
+          'Destroy another domain first.',
+          'vcpus',
+        );
     const late: { console?: ConsoleRing; store?: StoreRing } = {};
     const consoleEnd = connectBackend(domain, () => late.console?.service());
     const storeEnd = connectBackend(domain, () => late.store?.service());
@@ -156,7 +185,13 @@ export class XenHost {
       spec,
       bits: built.bits,
       console: new ConsoleRing(domain, built.rings.consoleMfn, consoleEnd.notify, (bytes) => this.output(domid, bytes)),
-      storeRing: new StoreRing(domain, this.store, built.rings.storeMfn, storeEnd.notify, (id) => this.host.domain(id) !== undefined),
+      storeRing: new StoreRing(
+        domain,
+        this.store,
+        built.rings.storeMfn,
+        storeEnd.notify,
+        (id) => this.host.domain(id) !== undefined,
+      ),
       disks: [],
       nics: [],
       consoleBytes: 0,
@@ -173,8 +208,20 @@ export class XenHost {
     domain.grants.permit(0, 0, this.gfnOf(domain, built.rings.consoleMfn));
     domain.grants.permit(1, 0, this.gfnOf(domain, built.rings.storeMfn));
     introduceDomain(this.store, domain, spec, built.rings);
-    for (const disk of disks) entry.disks.push(new BlockBackend(domain, this.store, disk.number, disk.name, disk.image, disk.readOnly));
-    spec.nics.forEach((nic, i) => entry.nics.push(new NetBackend(domain, this.store, i, nic.mac ?? defaultMac(domain.uuid, i), nic.bridge, this.bridge(nic.bridge))));
+    for (const disk of disks)
+      entry.disks.push(new BlockBackend(domain, this.store, disk.number, disk.name, disk.image, disk.readOnly));
+    spec.nics.forEach((nic, i) =>
+      entry.nics.push(
+        new NetBackend(
+          domain,
+          this.store,
+          i,
+          nic.mac ?? defaultMac(domain.uuid, i),
+          nic.bridge,
+          this.bridge(nic.bridge),
+        ),
+      ),
+    );
     domain.vcpus[0].bringUp();
     domain.unpause();
     return domid;
@@ -217,11 +264,29 @@ export class XenHost {
       const field = `disks[${i}]`;
       const number = deviceNumber(disk.vdev);
       if (number === null)
-        throw buildError('invalid-argument', `${disk.vdev} is not the name of a disk.`, 'Names are like xvda, xvdb1, sda or hda.', 'Choose one of those.', `${field}.vdev`);
+        throw buildError(
+          'invalid-argument',
+          `${disk.vdev} is not the name of a disk.`,
+          'Names are like xvda, xvdb1, sda or hda.',
+          'Choose one of those.',
+          `${field}.vdev`,
+        );
       if (spec.disks.findIndex((other) => other.vdev === disk.vdev) < i)
-        throw buildError('invalid-argument', `Two disks are called ${disk.vdev}.`, 'The guest tells them apart by name.', 'Give each its own.', `${field}.vdev`);
+        throw buildError(
+          'invalid-argument',
+          `Two disks are called ${disk.vdev}.`,
+          'The guest tells them apart by name.',
+          'Give each its own.',
+          `${field}.vdev`,
+        );
       if (disk.format === 'qcow2')
-        throw buildError('not-supported', 'This disk image is qcow2.', 'This build reads raw and ISO images only.', 'Convert it with `qemu-img convert -O raw`.', `${field}.format`);
+        throw buildError(
+          'not-supported',
+          'This disk image is qcow2.',
+          'This build reads raw and ISO images only.',
+          'Convert it with `qemu-img convert -O raw`.',
+          `${field}.format`,
+        );
       return { number, name: disk.vdev, image: files.disks[i], readOnly: disk.readOnly || disk.format === 'iso' };
     });
   }
@@ -296,8 +361,14 @@ export class XenHost {
     const { frames } = this.host;
     const pages: Record<string, number> = {};
     const names: Record<number, string> = {
-      [FrameType.None]: 'untyped', [FrameType.L1]: 'L1', [FrameType.L2]: 'L2', [FrameType.L3]: 'L3', [FrameType.L4]: 'L4',
-      [FrameType.SegDesc]: 'descriptors', [FrameType.L2Xen]: 'L2', [FrameType.Writable]: 'writable',
+      [FrameType.None]: 'untyped',
+      [FrameType.L1]: 'L1',
+      [FrameType.L2]: 'L2',
+      [FrameType.L3]: 'L3',
+      [FrameType.L4]: 'L4',
+      [FrameType.SegDesc]: 'descriptors',
+      [FrameType.L2Xen]: 'L2',
+      [FrameType.Writable]: 'writable',
     };
     for (let mfn = 0; mfn < frames.frames; mfn++) {
       if (frames.owner[mfn] !== domid) continue;
@@ -312,7 +383,12 @@ export class XenHost {
       exits: Object.fromEntries(counters.exits),
       faults: { page: counters.pageFaults, emulatedTableWrites: counters.emulatedWrites, delivered: counters.injected },
       pages,
-      io: { eventsSent: d.events.sent, storeRequests: entry.storeRing.requests, ...sumFigures(entry.disks), ...sumFigures(entry.nics) },
+      io: {
+        eventsSent: d.events.sent,
+        storeRequests: entry.storeRing.requests,
+        ...sumFigures(entry.disks),
+        ...sumFigures(entry.nics),
+      },
     };
   }
 
@@ -323,11 +399,15 @@ export class XenHost {
   memoryMap(): ReturnType<SimulatedHost['memoryMap']> {
     const { owner, frames } = this.host.frames;
     const spans: ReturnType<SimulatedHost['memoryMap']> = [];
-    for (let mfn = 0; mfn < frames; ) {
+    for (let mfn = 0; mfn < frames;) {
       const first = mfn;
       const who = owner[mfn];
       while (mfn < frames && owner[mfn] === who) mfn++;
-      spans.push({ owner: who === OWNER_NONE ? null : who === DOMID_XEN ? 'hypervisor' : who, firstFrame: first, frames: mfn - first });
+      spans.push({
+        owner: who === OWNER_NONE ? null : who === DOMID_XEN ? 'hypervisor' : who,
+        firstFrame: first,
+        frames: mfn - first,
+      });
     }
     return spans;
   }
@@ -346,7 +426,11 @@ export class XenHost {
     const { frames, mem } = this.host;
     for (const d of this.host.domains.values())
       for (const v of d.vcpus)
-        hash.update(JSON.stringify(v.machine.saveState(), (_k, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value)));
+        hash.update(
+          JSON.stringify(v.machine.saveState(), (_k, value: unknown) =>
+            typeof value === 'bigint' ? value.toString(16) : value,
+          ),
+        );
     for (let mfn = 0; mfn < frames.frames; mfn++) if (frames.owner[mfn] < 0x7ff0) hash.update(mem.frame(mfn));
     return hash.digest('hex');
   }
@@ -355,7 +439,8 @@ export class XenHost {
 /** Figures of several devices of one kind, added up. */
 function sumFigures(devices: readonly { readonly figures: object }[]): Record<string, number> {
   const sum: Record<string, number> = {};
-  for (const { figures } of devices) for (const [key, n] of Object.entries(figures) as [string, number][]) sum[key] = (sum[key] ?? 0) + n;
+  for (const { figures } of devices)
+    for (const [key, n] of Object.entries(figures) as [string, number][]) sum[key] = (sum[key] ?? 0) + n;
   return sum;
 }
 

@@ -40,8 +40,22 @@ class Attacker {
 
   constructor(image: string, mode: 'pv' | 'pvh') {
     this.kernel = readFileSync(new URL(image, images));
-    this.xen = new XenHost({ name: 'fuzz', pcpus: 1, memoryMiB: 48, clockMHz: 1000 }, 1, { console: () => {}, stateChanged: () => {} });
-    this.spec = (name) => ({ name, mode, kernel: image, cmdline: '', memoryMiB: MEMORY_MIB, vcpus: 1, disks: [], nics: [], weight: 256, cap: 0 });
+    this.xen = new XenHost({ name: 'fuzz', pcpus: 1, memoryMiB: 48, clockMHz: 1000 }, 1, {
+      console: () => {},
+      stateChanged: () => {},
+    });
+    this.spec = (name) => ({
+      name,
+      mode,
+      kernel: image,
+      cmdline: '',
+      memoryMiB: MEMORY_MIB,
+      vcpus: 1,
+      disks: [],
+      nics: [],
+      weight: 256,
+      cap: 0,
+    });
     this.victim = this.build('victim');
     this.xen.pauseDomain(this.victim.domid);
     this.renew();
@@ -108,13 +122,17 @@ class Attacker {
 
   private value(r: (n: number) => number): bigint {
     switch (r(14)) {
-      case 0: case 1: case 2:
+      case 0:
+      case 1:
+      case 2:
         return BigInt(r(8));
       case 3:
         return BigInt(r(256));
-      case 4: case 5:
+      case 4:
+      case 5:
         return BigInt(this.frame(r));
-      case 6: case 7:
+      case 6:
+      case 7:
         return (BigInt(this.frame(r)) << 12n) | BigInt(r(8) === 0 ? r(4096) : [1, 3, 7, 0x67, 0x83, 0x1e3, 0, 2][r(8)]);
       case 8:
         return this.buffer + BigInt(r(16) * 256);
@@ -123,7 +141,14 @@ class Attacker {
       case 10:
         return BigInt(this.victim.domid);
       case 11:
-        return [0xffff_ffff_ffff_ffffn, 0x8000_0000_0000_0000n, 0xffff_8000_0000_0000n, 0x1_0000_0000n, 0xffff_ffffn, 0x7fff_ffff_ffff_ffffn][r(6)];
+        return [
+          0xffff_ffff_ffff_ffffn,
+          0x8000_0000_0000_0000n,
+          0xffff_8000_0000_0000n,
+          0x1_0000_0000n,
+          0xffff_ffffn,
+          0x7fff_ffff_ffff_ffffn,
+        ][r(6)];
       case 12:
         return BigInt(r(2 ** 31)) * BigInt(r(2 ** 31));
       default:
@@ -141,7 +166,9 @@ class Attacker {
     if (host.frames.owner[this.bufferMfn] === d.domid && host.frames.type[this.bufferMfn] !== 1) {
       const at = frameAddress(this.bufferMfn);
       for (let i = 0; i < 512; i++) mem.view.setBigUint64(at + i * 8, BigInt.asUintN(64, this.value(r)), true);
-      if (!wide) for (let i = 0; i < 1024; i += 1 + r(3)) mem.view.setUint32(at + i * 4, Number(this.value(r) & 0xffff_ffffn), true);
+      if (!wide)
+        for (let i = 0; i < 1024; i += 1 + r(3))
+          mem.view.setUint32(at + i * 4, Number(this.value(r) & 0xffff_ffffn), true);
       mem.noteWrite(this.bufferMfn * 4096, 4096);
     }
     const number = r(20) === 0 ? r(64) : HYPERCALLS[r(HYPERCALLS.length)].number;
@@ -169,7 +196,8 @@ class Attacker {
   victimDigest(): string {
     const hash = createHash('sha256');
     const { frames, mem } = this.xen.host;
-    for (let mfn = 0; mfn < frames.frames; mfn++) if (frames.owner[mfn] === this.victim.domid) hash.update(`${mfn}`).update(mem.frame(mfn));
+    for (let mfn = 0; mfn < frames.frames; mfn++)
+      if (frames.owner[mfn] === this.victim.domid) hash.update(`${mfn}`).update(mem.frame(mfn));
     return hash.digest('hex');
   }
 }

@@ -49,14 +49,30 @@ export class Booted {
 
   constructor(memoryMiB = 512, pcpus = 2) {
     this.xen = new XenHost({ name: 'test', pcpus, memoryMiB, clockMHz: 1000 }, 1, {
-      console: (domid, bytes) => void this.text.set(domid, this.console(domid) + new TextDecoder('latin1').decode(bytes)),
+      console: (domid, bytes) =>
+        void this.text.set(domid, this.console(domid) + new TextDecoder('latin1').decode(bytes)),
       stateChanged: () => {},
     });
   }
 
   async start(guest: Guest): Promise<number> {
-    const spec: DomainSpec = { name: `guest${this.xen.domains().length}`, kernel: 'test', cmdline: '', memoryMiB: 64, vcpus: 1, disks: [], nics: [], weight: 256, cap: 0, ...guest.spec };
-    return this.xen.createDomain(spec, { kernel: await prepareKernel(guest.kernel), ramdisk: guest.ramdisk, disks: guest.disks ?? [] });
+    const spec: DomainSpec = {
+      name: `guest${this.xen.domains().length}`,
+      kernel: 'test',
+      cmdline: '',
+      memoryMiB: 64,
+      vcpus: 1,
+      disks: [],
+      nics: [],
+      weight: 256,
+      cap: 0,
+      ...guest.spec,
+    };
+    return this.xen.createDomain(spec, {
+      kernel: await prepareKernel(guest.kernel),
+      ramdisk: guest.ramdisk,
+      disks: guest.disks ?? [],
+    });
   }
 
   console(domid: number): string {
@@ -83,7 +99,9 @@ export class Booted {
       }
       const status = this.xen.domainStatus(domid);
       if (this.xen.host.now() >= end || status.shutdown !== null)
-        throw new Error(`${wanted} did not come within ${ms} ms (${status.state}${status.reason ? `: ${status.reason}` : ''}). The console ends:\n${this.console(domid).slice(-1500)}`);
+        throw new Error(
+          `${wanted} did not come within ${ms} ms (${status.state}${status.reason ? `: ${status.reason}` : ''}). The console ends:\n${this.console(domid).slice(-1500)}`,
+        );
       this.advance(10);
     }
   }

@@ -18,7 +18,11 @@ for (const c of CASES) {
       const disk = new MemoryDisk(new Uint8Array(4 * 2 ** 20));
       disk.data.set(new TextEncoder().encode('first sector, written by the test'));
       const b = new Booted(192, 1);
-      const domid = await b.start({ spec: { mode: c.mode, memoryMiB: 96, disks: [{ path: 'test', format: 'raw', vdev: 'xvda', readOnly: true }] }, kernel: guestFile(image), disks: [disk] });
+      const domid = await b.start({
+        spec: { mode: c.mode, memoryMiB: 96, disks: [{ path: 'test', format: 'raw', vdev: 'xvda', readOnly: true }] },
+        kernel: guestFile(image),
+        disks: [disk],
+      });
       b.expect(domid, /GRUB is running[^]*grub> /, 5_000);
       b.type(domid, 'ls');
       b.expect(domid, /\(xen\/xvda\)/, 3_000);

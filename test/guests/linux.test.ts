@@ -6,9 +6,21 @@ import { Booted, fetched, guestFile } from './booted.ts';
 
 const CASES = [
   { name: 'PV 64', mode: 'pv', vcpus: 1, kernel: 'linux-cloud-amd64/vmlinuz', ramdisk: 'initramfs-amd64.cpio.gz' },
-  { name: 'PV 64 with 2 vCPUs', mode: 'pv', vcpus: 2, kernel: 'linux-cloud-amd64/vmlinuz', ramdisk: 'initramfs-amd64.cpio.gz' },
+  {
+    name: 'PV 64 with 2 vCPUs',
+    mode: 'pv',
+    vcpus: 2,
+    kernel: 'linux-cloud-amd64/vmlinuz',
+    ramdisk: 'initramfs-amd64.cpio.gz',
+  },
   { name: 'PVH 64', mode: 'pvh', vcpus: 1, kernel: 'linux-cloud-amd64/vmlinuz', ramdisk: 'initramfs-amd64.cpio.gz' },
-  { name: 'PVH 64 with 4 vCPUs', mode: 'pvh', vcpus: 4, kernel: 'linux-cloud-amd64/vmlinuz', ramdisk: 'initramfs-amd64.cpio.gz' },
+  {
+    name: 'PVH 64 with 4 vCPUs',
+    mode: 'pvh',
+    vcpus: 4,
+    kernel: 'linux-cloud-amd64/vmlinuz',
+    ramdisk: 'initramfs-amd64.cpio.gz',
+  },
   { name: 'PVH 32 PAE', mode: 'pvh', vcpus: 1, kernel: 'linux-686-pae/vmlinuz', ramdisk: 'initramfs-i386.cpio.gz' },
 ] as const;
 
@@ -17,7 +29,11 @@ for (const c of CASES) {
   describe.skipIf(!here)(`Linux 6.1 as ${c.name}${here ? '' : ' (not fetched: npm run guests)'}`, () => {
     it('boots to a shell, computes, knows the time, and powers off', async () => {
       const b = new Booted(384);
-      const domid = await b.start({ spec: { mode: c.mode, memoryMiB: 256, vcpus: c.vcpus, cmdline: 'console=hvc0' }, kernel: guestFile(c.kernel), ramdisk: guestFile(c.ramdisk) });
+      const domid = await b.start({
+        spec: { mode: c.mode, memoryMiB: 256, vcpus: c.vcpus, cmdline: 'console=hvc0' },
+        kernel: guestFile(c.kernel),
+        ramdisk: guestFile(c.ramdisk),
+      });
       b.expect(domid, /bulkhead: shell ready[^]*# /, 20_000);
       b.type(domid, 'echo $((6 * 7)) $(nproc) $(date -u +%Y-%m-%dT%H)');
       b.expect(domid, new RegExp(`\\n42 ${c.vcpus} 2026-01-01T00`), 3_000);

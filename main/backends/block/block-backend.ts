@@ -42,7 +42,12 @@ export function deviceNumber(name: string): number | null {
   if (!m) return null;
   const disk = m[2].charCodeAt(0) - 97;
   const partition = m[3] ? Number(m[3]) : 0;
-  if (m[1] === 'xvd') return partition > 15 ? null : disk < 16 ? (202 << 8) | (disk << 4) | partition : (1 << 28) | (disk << 8) | partition;
+  if (m[1] === 'xvd')
+    return partition > 15
+      ? null
+      : disk < 16
+        ? (202 << 8) | (disk << 4) | partition
+        : (1 << 28) | (disk << 8) | partition;
   if (m[1] === 'sd') return disk < 16 && partition < 16 ? (8 << 8) | (disk << 4) | partition : null;
   return disk < 4 && partition < 64 ? ((disk < 2 ? 3 : 22) << 8) | ((disk & 1) << 6) | partition : null;
 }
@@ -62,8 +67,14 @@ export class BlockBackend extends SplitBackend {
       id,
       { 'virtual-device': id, 'device-type': 'disk' },
       {
-        dev: name, mode: readOnly ? 'r' : 'w', 'device-type': 'disk', type: 'phy', removable: 0, bootable: 1,
-        'feature-flush-cache': 1, 'feature-barrier': 1,
+        dev: name,
+        mode: readOnly ? 'r' : 'w',
+        'device-type': 'disk',
+        type: 'phy',
+        removable: 0,
+        bootable: 1,
+        'feature-flush-cache': 1,
+        'feature-barrier': 1,
       },
     );
   }
@@ -129,7 +140,8 @@ export class BlockBackend extends SplitBackend {
     if (operation !== Op.READ && !write) return { status: Status.EOPNOTSUPP, bytes: 0 };
     const failed = { status: Status.ERROR, bytes: 0 };
     const segments = r.getUint8(1);
-    if (segments > MAX_SEGMENTS || (segments === 0 && operation !== Op.WRITE_BARRIER) || (write && this.readOnly)) return failed;
+    if (segments > MAX_SEGMENTS || (segments === 0 && operation !== Op.WRITE_BARRIER) || (write && this.readOnly))
+      return failed;
     const sector = r.getBigUint64(this.layout.sector, true);
     // No image is that large; below it, offsets are exact numbers.
     if (sector > 0xff_ffff_ffffn) return failed;

@@ -33,13 +33,33 @@ export class NetBackend extends SplitBackend implements SwitchPort {
   private tx: SharedRing | null = null;
   private rx: SharedRing | null = null;
   private waiting: { frame: Uint8Array; checksumBlank: boolean }[] = [];
-  readonly figures: NetFigures = { packetsSent: 0, packetsReceived: 0, bytesSent: 0, bytesReceived: 0, packetsDropped: 0 };
+  readonly figures: NetFigures = {
+    packetsSent: 0,
+    packetsReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    packetsDropped: 0,
+  };
 
   /** @param mac six pairs of hexadecimal digits joined by colons */
   constructor(d: Domain, store: Store, id: number, mac: string, bridgeName: string, bridge: Switch) {
     super(d, store, 'vif', id);
     this.bridge = bridge;
-    this.publish(id, { mac, mtu: 1500 }, { mac, bridge: bridgeName, handle: id, type: 'vif', 'feature-rx-copy': 1, 'feature-rx-flip': 0, 'feature-sg': 0, 'feature-gso-tcpv4': 0, 'hotplug-status': 'connected' });
+    this.publish(
+      id,
+      { mac, mtu: 1500 },
+      {
+        mac,
+        bridge: bridgeName,
+        handle: id,
+        type: 'vif',
+        'feature-rx-copy': 1,
+        'feature-rx-flip': 0,
+        'feature-sg': 0,
+        'feature-gso-tcpv4': 0,
+        'hotplug-status': 'connected',
+      },
+    );
   }
 
   protected connect(): string | null {
@@ -95,7 +115,8 @@ export class NetBackend extends SplitBackend implements SwitchPort {
     const flags = r.getUint16(6, true);
     const size = r.getUint16(10, true);
     // Scatter-gather and extra segments were not offered.
-    if (flags & (TxFlag.moreData | TxFlag.extraInfo) || size < 14 || size > MAX_FRAME || offset + size > 4096) return this.drop();
+    if (flags & (TxFlag.moreData | TxFlag.extraInfo) || size < 14 || size > MAX_FRAME || offset + size > 4096)
+      return this.drop();
     const access = this.d.grants.open(ref, false);
     if (typeof access === 'number') return this.drop();
     const frame = access.bytes.slice(offset, offset + size);
@@ -104,7 +125,9 @@ export class NetBackend extends SplitBackend implements SwitchPort {
     this.figures.bytesSent += size;
     const blank = (flags & TxFlag.csumBlank) !== 0;
     const { host } = this.d;
-    host.schedule(host.now() + LATENCY_NS + Math.floor(size * NS_PER_BYTE), () => this.bridge.forward(this, frame, blank));
+    host.schedule(host.now() + LATENCY_NS + Math.floor(size * NS_PER_BYTE), () =>
+      this.bridge.forward(this, frame, blank),
+    );
     return STATUS_OKAY;
   }
 

@@ -133,8 +133,9 @@ export class GrantTable {
     return frameAddress(this.frames[Math.floor(ref / per)]) + (ref % per) * (this.version === 1 ? 8 : 16);
   }
 
-  /** Writes an entry (the builder seeds console and xenstore; gntset in tests). `frame` is a gfn. */
+  /** Writes an entry on the guest's behalf: the builder seeds those of console and xenstore. `frame` is a gfn. */
   write(ref: number, flags: number, domid: number, frame: number): void {
+    if (this.frames.length === 0) this.grow(1);
     const view = this.d.mem.view;
     const at = this.entry(ref);
     view.setUint16(at + 2, domid, true);
@@ -145,7 +146,6 @@ export class GrantTable {
 
   /** Lets `domid` use frame `gfn` through `ref`. */
   permit(ref: number, domid: number, gfn: number): void {
-    if (this.frames.length === 0) this.grow(1);
     this.write(ref, GTF.permit_access, domid, gfn);
   }
 

@@ -28,11 +28,13 @@ export function checkInvariants(host: Host): string[] {
   for (let mfn = 0; mfn < n; mfn++) {
     const flags = frames.flags[mfn];
     const owner = frames.owner[mfn];
-    if ((owner === OWNER_NONE) !== (frames.refs[mfn] === 0)) say(mfn, `owner ${owner} with ${frames.refs[mfn]} references`);
+    if ((owner === OWNER_NONE) !== (frames.refs[mfn] === 0))
+      say(mfn, `owner ${owner} with ${frames.refs[mfn]} references`);
     if (owner === OWNER_NONE) continue;
     if (frames.typeCount[mfn] > 0 && frames.refs[mfn] === 0) say(mfn, 'a type without a reference');
     if (owner !== DOMID_XEN && !host.domains.has(owner)) say(mfn, `owned by domain ${owner}, which does not exist`);
-    if (owner !== DOMID_XEN && flags & FrameFlag.Allocated && !(flags & FrameFlag.XenHeap)) owned.set(owner, (owned.get(owner) ?? 0) + 1);
+    if (owner !== DOMID_XEN && flags & FrameFlag.Allocated && !(flags & FrameFlag.XenHeap))
+      owned.set(owner, (owned.get(owner) ?? 0) + 1);
     if (flags & FrameFlag.Allocated || (owner === DOMID_XEN && !(flags & FrameFlag.Allocated))) refs[mfn]++;
     if (flags & FrameFlag.Pinned) {
       refs[mfn]++;
@@ -63,8 +65,16 @@ export function checkInvariants(host: Host): string[] {
       refs[target]++;
       if (level > 1) {
         typeRefs[target]++;
-        const wanted = level === 2 ? FrameType.L1 : level === 3 ? (d.is32 && i === 3 ? FrameType.L2Xen : FrameType.L2) : FrameType.L3;
-        if (frames.type[target] !== wanted || frames.typeCount[target] === 0) say(mfn, `entry ${i} names frame 0x${target.toString(16)} of type ${frames.type[target]}, not ${wanted}`);
+        const wanted =
+          level === 2
+            ? FrameType.L1
+            : level === 3
+              ? d.is32 && i === 3
+                ? FrameType.L2Xen
+                : FrameType.L2
+              : FrameType.L3;
+        if (frames.type[target] !== wanted || frames.typeCount[target] === 0)
+          say(mfn, `entry ${i} names frame 0x${target.toString(16)} of type ${frames.type[target]}, not ${wanted}`);
         if (frames.owner[target] !== d.domid) say(mfn, `entry ${i} names a table of domain ${frames.owner[target]}`);
       } else if (lo & Pte.RW) {
         typeRefs[target]++;
@@ -97,18 +107,22 @@ export function checkInvariants(host: Host): string[] {
       }
     }
     d.hvm?.p2m.forEach((gfn, mfn) => {
-      if (mfn < n && frames.owner[mfn] === OWNER_NONE) say(mfn, `guest frame 0x${gfn.toString(16)} of domain ${d.domid} maps a free frame`);
+      if (mfn < n && frames.owner[mfn] === OWNER_NONE)
+        say(mfn, `guest frame 0x${gfn.toString(16)} of domain ${d.domid} maps a free frame`);
     });
     const have = owned.get(d.domid) ?? 0;
-    if (!d.isControl && have !== d.totalPages) problems.push(`domain ${d.domid} owns ${have} pages and its account says ${d.totalPages}`);
+    if (!d.isControl && have !== d.totalPages)
+      problems.push(`domain ${d.domid} owns ${have} pages and its account says ${d.totalPages}`);
   }
 
   for (let mfn = 0; mfn < n; mfn++) {
     if (frames.owner[mfn] === OWNER_NONE) continue;
     if (frames.refs[mfn] < refs[mfn]) say(mfn, `${frames.refs[mfn]} references counted, ${refs[mfn]} found`);
     const isTable = TABLES.has(frames.type[mfn]) || frames.type[mfn] === FrameType.SegDesc;
-    if (isTable && frames.typeCount[mfn] > 0 && frames.typeCount[mfn] !== typeRefs[mfn]) say(mfn, `type ${frames.type[mfn]} counted ${frames.typeCount[mfn]} times, found ${typeRefs[mfn]}`);
-    if (!isTable && frames.typeCount[mfn] < typeRefs[mfn]) say(mfn, `type count ${frames.typeCount[mfn]}, found ${typeRefs[mfn]}`);
+    if (isTable && frames.typeCount[mfn] > 0 && frames.typeCount[mfn] !== typeRefs[mfn])
+      say(mfn, `type ${frames.type[mfn]} counted ${frames.typeCount[mfn]} times, found ${typeRefs[mfn]}`);
+    if (!isTable && frames.typeCount[mfn] < typeRefs[mfn])
+      say(mfn, `type count ${frames.typeCount[mfn]}, found ${typeRefs[mfn]}`);
   }
   return problems;
 }

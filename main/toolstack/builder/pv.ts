@@ -59,7 +59,13 @@ class PvBuilder {
     for (let pfn = 0; pfn < p2m.length; pfn++) {
       const mfn = d.allocatePage();
       if (mfn < 0)
-        throw buildError('not-enough-memory', `The host has no room for a domain of ${this.spec.memoryBytes / 2 ** 20} MiB.`, 'Its free machine memory is used up.', 'Give the domain less memory, or destroy another one.', 'memoryMiB');
+        throw buildError(
+          'not-enough-memory',
+          `The host has no room for a domain of ${this.spec.memoryBytes / 2 ** 20} MiB.`,
+          'Its free machine memory is used up.',
+          'Give the domain less memory, or destroy another one.',
+          'memoryMiB',
+        );
       p2m[pfn] = mfn;
       d.host.m2p.set(mfn, pfn);
     }
@@ -84,21 +90,40 @@ class PvBuilder {
     if (this.notes.modStartPfn) modPfn = this.claim(modPages, 'the RAM disk');
     if (mod) this.writePfn(modPfn, 0, mod);
     this.writeTables(tables, p2mInside ? null : { address: this.notes.initP2m!, pfn: p2mPfn, pages: p2mPages });
-    this.writePfn(p2mPfn, 0, this.wide ? new Uint8Array(BigUint64Array.from(p2m, BigInt).buffer) : new Uint8Array(p2m.buffer.slice(0)));
+    this.writePfn(
+      p2mPfn,
+      0,
+      this.wide ? new Uint8Array(BigUint64Array.from(p2m, BigInt).buffer) : new Uint8Array(p2m.buffer.slice(0)),
+    );
 
     this.installTables(tables.basePfn);
     if (this.notes.hypercallPage !== null) {
       const pfn = this.pfnOf(this.notes.hypercallPage, 'the hypercall page');
       writeHypercallPage(d, p2m[pfn]);
     }
-    this.writeStartInfo({ startInfo, store, console, modPfn: mod ? modPfn : -1, p2mPfn, p2mPages, p2mInside, tables, ports });
+    this.writeStartInfo({
+      startInfo,
+      store,
+      console,
+      modPfn: mod ? modPfn : -1,
+      p2mPfn,
+      p2mPages,
+      p2mInside,
+      tables,
+      ports,
+    });
     this.writeSharedInfo();
     this.startVcpu(startInfo, stack);
     d.memoryMap = [{ address: 0, size: p2m.length * PAGE, type: 1 }];
     return {
       domain: d,
       bits: this.image.bits,
-      rings: { consoleMfn: p2m[console], storeMfn: p2m[store], consolePort: ports.consolePort, storePort: ports.storePort },
+      rings: {
+        consoleMfn: p2m[console],
+        storeMfn: p2m[store],
+        consolePort: ports.consolePort,
+        storePort: ports.storePort,
+      },
     };
   }
 
@@ -127,7 +152,13 @@ class PvBuilder {
   private pfnOf(address: bigint, what: string): number {
     const pfn = Number((address - this.base) >> 12n);
     if (address < this.base || pfn >= this.p2m.length)
-      throw buildError('kernel-corrupt', 'This kernel image contradicts itself.', `Its notes place ${what} at 0x${address.toString(16)}, outside its own memory.`, 'Use an intact image.', 'kernel');
+      throw buildError(
+        'kernel-corrupt',
+        'This kernel image contradicts itself.',
+        `Its notes place ${what} at 0x${address.toString(16)}, outside its own memory.`,
+        'Use an intact image.',
+        'kernel',
+      );
     return pfn;
   }
 
@@ -136,8 +167,15 @@ class PvBuilder {
     for (const s of this.image.segments) {
       const at = s.physicalAddress - this.notes.paddrOffset;
       if (at < 0n || at + BigInt(s.memorySize) > BigInt(this.p2m.length * PAGE)) {
-        if (at >= 0n && at < 0x1_0000_0000n) this.tooSmall('its kernel', Number((at + BigInt(s.memorySize) + 4095n) >> 12n));
-        throw buildError('kernel-corrupt', 'This kernel image contradicts itself.', `A segment lies at physical address 0x${s.physicalAddress.toString(16)}, below its own PADDR_OFFSET.`, 'Use an intact image.', 'kernel');
+        if (at >= 0n && at < 0x1_0000_0000n)
+          this.tooSmall('its kernel', Number((at + BigInt(s.memorySize) + 4095n) >> 12n));
+        throw buildError(
+          'kernel-corrupt',
+          'This kernel image contradicts itself.',
+          `A segment lies at physical address 0x${s.physicalAddress.toString(16)}, below its own PADDR_OFFSET.`,
+          'Use an intact image.',
+          'kernel',
+        );
       }
       this.writePfn(0, Number(at), s.data);
       end = Math.max(end, Number(at) + s.memorySize);
@@ -147,7 +185,7 @@ class PvBuilder {
 
   /** Writes bytes at an offset from guest frame `pfn`. Fresh frames are zero already. */
   private writePfn(pfn: number, offset: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const at = offset + done;
       const chunk = Math.min(bytes.length - done, PAGE - (at % PAGE));
       this.d.mem.copyIn(this.p2m[pfn + Math.floor(at / PAGE)] * PAGE + (at % PAGE), bytes.subarray(done, done + chunk));
@@ -224,7 +262,13 @@ class PvBuilder {
     // One reference for the pin, one for the vCPU.
     for (let i = 0; i < 2; i++) {
       const error = host.types.getPageAndType(mfn, this.d.domid, type);
-      if (error) throw buildError('internal', 'The domain builder made page tables that the hypervisor refuses.', `Validation ended with error ${-error}.`, 'Please report this.');
+      if (error)
+        throw buildError(
+          'internal',
+          'The domain builder made page tables that the hypervisor refuses.',
+          `Validation ended with error ${-error}.`,
+          'Please report this.',
+        );
     }
     host.frames.flags[mfn] |= FrameFlag.Pinned;
     pv.guestTable = mfn;
@@ -235,10 +279,45 @@ class PvBuilder {
     const w = this.wide;
     const bytes = new Uint8Array(w ? 1168 : 1112);
     const view = new DataView(bytes.buffer);
-    const long = (offset: number, value: bigint | number) => (w ? view.setBigUint64(offset, BigInt(value), true) : view.setUint32(offset, Number(BigInt.asUintN(32, BigInt(value))), true));
+    const long = (offset: number, value: bigint | number) =>
+      w
+        ? view.setBigUint64(offset, BigInt(value), true)
+        : view.setUint32(offset, Number(BigInt.asUintN(32, BigInt(value))), true);
     const o = w
-      ? { pages: 32, shared: 40, flags: 48, store: 56, storePort: 64, console: 72, consolePort: 80, pt: 88, ptFrames: 96, list: 104, mod: 112, modLen: 120, cmd: 128, p2mPfn: 1152, p2mFrames: 1160 }
-      : { pages: 32, shared: 36, flags: 40, store: 44, storePort: 48, console: 52, consolePort: 56, pt: 60, ptFrames: 64, list: 68, mod: 72, modLen: 76, cmd: 80, p2mPfn: 1104, p2mFrames: 1108 };
+      ? {
+          pages: 32,
+          shared: 40,
+          flags: 48,
+          store: 56,
+          storePort: 64,
+          console: 72,
+          consolePort: 80,
+          pt: 88,
+          ptFrames: 96,
+          list: 104,
+          mod: 112,
+          modLen: 120,
+          cmd: 128,
+          p2mPfn: 1152,
+          p2mFrames: 1160,
+        }
+      : {
+          pages: 32,
+          shared: 36,
+          flags: 40,
+          store: 44,
+          storePort: 48,
+          console: 52,
+          consolePort: 56,
+          pt: 60,
+          ptFrames: 64,
+          list: 68,
+          mod: 72,
+          modLen: 76,
+          cmd: 80,
+          p2mPfn: 1104,
+          p2mFrames: 1108,
+        };
     bytes.set(new TextEncoder().encode(w ? 'xen-3.0-x86_64' : 'xen-3.0-x86_32p'));
     long(o.pages, this.p2m.length);
     long(o.shared, this.d.sharedInfoMfn * PAGE);
@@ -262,7 +341,13 @@ class PvBuilder {
     view.setUint32(o.flags, flags, true);
     const cmdline = new TextEncoder().encode(this.spec.cmdline);
     if (cmdline.length >= 1024)
-      throw buildError('invalid-argument', `The kernel command line has ${cmdline.length} bytes.`, 'A PV domain takes at most 1023.', 'Shorten it.', 'cmdline');
+      throw buildError(
+        'invalid-argument',
+        `The kernel command line has ${cmdline.length} bytes.`,
+        'A PV domain takes at most 1023.',
+        'Shorten it.',
+        'cmdline',
+      );
     bytes.set(cmdline, o.cmd);
     this.writePfn(at.startInfo, 0, bytes);
   }

@@ -7,12 +7,16 @@ import { fail, QUOTA, Session, Store, StoreFailure } from '../../../main/backend
 let store: Store;
 const dom0 = new Session(0);
 let guest: Session;
-const text = (value: Uint8Array | StoreFailure) => (value instanceof StoreFailure ? value.error : new TextDecoder().decode(value));
+const text = (value: Uint8Array | StoreFailure) =>
+  value instanceof StoreFailure ? value.error : new TextDecoder().decode(value);
 
 beforeEach(() => {
   store = new Store();
   guest = new Session(5);
-  store.makeDirectory('/local/domain/5', [{ domid: 0, read: false, write: false }, { domid: 5, read: true, write: false }]);
+  store.makeDirectory('/local/domain/5', [
+    { domid: 0, read: false, write: false },
+    { domid: 5, read: true, write: false },
+  ]);
   store.makeDirectory('/local/domain/5/data', [{ domid: 5, read: false, write: false }]);
 });
 
@@ -37,12 +41,18 @@ describe('access', () => {
   it('does not let a guest give its nodes away', () => {
     store.write(guest, 'data/x', '');
     expect(store.setPermissions(guest, 'data/x', [{ domid: 0, read: true, write: true }])?.error).toBe('EPERM');
-    expect(store.setPermissions(guest, 'data/x', [{ domid: 5, read: false, write: false }, { domid: 6, read: true, write: false }])).toBeNull();
+    expect(
+      store.setPermissions(guest, 'data/x', [
+        { domid: 5, read: false, write: false },
+        { domid: 6, read: true, write: false },
+      ]),
+    ).toBeNull();
     expect(text(store.read(new Session(6), '/local/domain/5/data/x'))).toBe('');
   });
 
   it('refuses malformed paths', () => {
-    for (const path of ['', '/a//b', '/a/', 'a b', '/\u00e4', `/${'a'.repeat(4000)}`]) expect(store.write(dom0, path, '')?.error, path).toBe('EINVAL');
+    for (const path of ['', '/a//b', '/a/', 'a b', '/\u00e4', `/${'a'.repeat(4000)}`])
+      expect(store.write(dom0, path, '')?.error, path).toBe('EINVAL');
   });
 });
 
@@ -58,7 +68,8 @@ describe('quotas', () => {
 
   it('count watches and transactions', () => {
     const owner = {};
-    const watch = (n: number) => store.addWatch({ owner, domid: 5, path: `/local/domain/5/data/${n}`, token: 't', strip: 0, fire: () => {} });
+    const watch = (n: number) =>
+      store.addWatch({ owner, domid: 5, path: `/local/domain/5/data/${n}`, token: 't', strip: 0, fire: () => {} });
     for (let i = 0; i < QUOTA.watches; i++) expect(watch(i)).toBeNull();
     expect(watch(9999)?.error).toBe('E2BIG');
     for (let i = 0; i < QUOTA.transactions; i++) expect(store.begin(guest)).toBeTypeOf('number');
@@ -112,7 +123,11 @@ describe('transactions', () => {
 
 describe('the wire', () => {
   const sent: string[] = [];
-  const connection = (): Connection => ({ session: guest, watchEvent: (path, token) => sent.push(`${path} ${token}`), introduced: (id) => id === 5 });
+  const connection = (): Connection => ({
+    session: guest,
+    watchEvent: (path, token) => sent.push(`${path} ${token}`),
+    introduced: (id) => id === 5,
+  });
   const ask = (c: Connection, type: number, payload: string, transaction = 0): string => {
     const request: Message = { type, requestId: 77, transaction, payload: toBytes(payload) };
     const reply = answer(store, c, request);

@@ -101,7 +101,7 @@ describe('upper tables', () => {
     expect(types.getPageAndType(l2, DOM, FrameType.L2)).toBe(-Errno.EINVAL);
   });
 
-  it('ignore what stands in the hypervisor\'s slots and clear it when the table is given up', () => {
+  it("ignore what stands in the hypervisor's slots and clear it when the table is given up", () => {
     const l4 = page();
     pte(l4, 256, 0xfffff, 7);
     expect(types.getPageAndType(l4, DOM, FrameType.L4)).toBe(0);
@@ -162,7 +162,7 @@ describe('updates', () => {
     expect([frames.refs[a], frames.typeCount[a]]).toEqual([2, 0]);
   });
 
-  it('keep out of the hypervisor\'s slots', () => {
+  it("keep out of the hypervisor's slots", () => {
     const l4 = page();
     types.getPageAndType(l4, DOM, FrameType.L4);
     expect(updateEntry(types, FrameType.L4, l4 * 4096 + 260 * 8, 0, 0, d, false)).toBe(-Errno.EPERM);
