@@ -44,7 +44,7 @@ for bits in 32 64; do
         echo 'tools_end:'
         echo '    .balign 4096, 0'
         n=0
-        for file in files/*; do
+        for file in files/[a-z]*; do
             echo "file_$n: .incbin \"$file\""
             echo "file_end_$n:"
             n=$((n + 1))
@@ -60,7 +60,7 @@ for bits in 32 64; do
             count=$((count + 1))
         done
         n=0
-        for file in files/*; do
+        for file in files/[a-z]*; do
             echo "file_name_$n: .asciz \"/etc/$(basename "$file")\""
             table+="    $pointer file_name_$n, file_$n, file_end_$n - file_$n"$'\n'
             n=$((n + 1))
