@@ -41,6 +41,8 @@ export class CpuCore {
   cycles: (() => number) | null = null;
   #current: Vcpu | null = null;
   #run: Partial<Record<32 | 64, () => number>> = {};
+  /** Enters the handler of an interrupt from outside in everyday cases; 0 = it did nothing. */
+  #external: Partial<Record<32 | 64, (vector: number) => number>> = {};
   /** Instructions retired on this core before the current entry into generated code. */
   #retired = 0;
   /** Fuel given to generated code at the current entry. */
@@ -76,9 +78,7 @@ export class CpuCore {
       invlpg: (lo, hi) => this.tlb.invlpg(lo, hi),
       retiredNow: () => this.cycles?.() ?? this.retiredNow(),
       nested: (page, write) => this.nested(page, write),
-      interruptsEnabled: () => {
-        if (this.bus.interruptPending(this.#current!.index)) this.#withhold(this.#field(F.shadow));
-      },
+      interruptsEnabled: () => this.#interruptsEnabled(),
       cpuidPolicy: () => this.cpuidPolicy?.(this.#current!) ?? DEFAULT_CPUID,
     });
     this.tlb.attach(this.system);
@@ -152,6 +152,16 @@ export class CpuCore {
     this.#setField(F.fuel, keep);
   }
 
+  /** IF went from 0 to 1: if an interrupt waits, generated code returns when the shadow is over. */
+  #interruptsEnabled(): void {
+    if (this.bus.interruptPending(this.#current!.index)) this.#withhold(this.#field(F.shadow));
+  }
+
+  /** Which of the interpreters runs the current code. */
+  #width(): 32 | 64 {
+    return (this.#field(F.mode) & 2) !== 0 ? 64 : 32;
+  }
+
   #enter(mode: 32 | 64): number {
     let run = this.#run[mode];
     if (!run) {
@@ -167,6 +177,7 @@ export class CpuCore {
         new_code_page: (frame: number) => this.mem.code.newPage(frame),
         arena_full: (frame: number) => this.mem.code.full(frame),
         fetch_cross: (op: number) => t.fetchCross(op),
+        interrupts_enabled: () => this.#interruptsEnabled(),
       };
       for (const name of image.routines) {
         const routine = (this.system.routines as Record<string, (op: number) => number>)[name];
@@ -187,6 +198,7 @@ export class CpuCore {
       }
       const instance = new WebAssembly.Instance(new WebAssembly.Module(image.bytes), { env });
       this.#run[mode] = run = instance.exports.run as () => number;
+      this.#external[mode] = instance.exports.fast_external as (vector: number) => number;
     }
     return run();
   }
@@ -236,6 +248,10 @@ export class CpuCore {
         const vector = this.bus.acknowledgeInterrupt(v.index);
         if (vector >= 0) {
           this.#setField(F.halted, 0);
+          if (this.#external[this.#width()]?.(vector)) {
+            this.system.unfinished.valid = false;
+            continue;
+          }
           const out = deliver(vector, null, 'external', 0);
           if (out) return out;
           continue;
@@ -253,7 +269,7 @@ export class CpuCore {
       this.#entryFuel = fuel;
       this.#withheld = 0;
       this.#setField(F.fuel, fuel);
-      const reason = this.#enter((this.#field(F.mode) & 2) !== 0 ? 64 : 32);
+      const reason = this.#enter(this.#width());
       const done = fuel - this.#withheld - this.#field(F.fuel);
       this.#retired += done;
       this.#entryFuel = this.#withheld = 0;

@@ -4,6 +4,7 @@
 import type { Instruction, Operand, Size } from '../isa/instruction.ts';
 import { Semantics, rawLoad, rawStore, loadSlot, storeSlot, REG } from '../isa/semantics.ts';
 import { E, i32, i64, select } from '../wasm/expr.ts';
+import { FAST_ROUTINES, UNUSUAL } from './fast-events.ts';
 import type { FunctionBuilder, Label, Local } from '../wasm/function.ts';
 import {
   F,
@@ -560,7 +561,9 @@ export class InterpreterSemantics extends Semantics {
     return this.ripAt(this.ownOffset).zx();
   }
   memorySelector(): E {
-    return this.slot(OP.seg).shl(2).ld32(STATE + F.selector);
+    return this.slot(OP.seg)
+      .shl(2)
+      .ld32(STATE + F.selector);
   }
   nextRip(): E {
     const rip = this.ripAt(this.ownOffset.add(this.op.ld8u(OP.length)));
@@ -594,6 +597,10 @@ export class InterpreterSemantics extends Semantics {
   system(name: string): void {
     if (this.inline) throw new Error(`${this.instruction.name}: a system routine cannot be inline`);
     this.setRip(this.ripAt(this.ownOffset));
+    if (FAST_ROUTINES.has(name)) {
+      const next = this.let(this.f.call(`fast_${name}`, this.op));
+      this.f.if(next.ne(UNUSUAL), () => this.f.return(next));
+    }
     this.f.return(this.f.call(`sys_${name}`, this.op));
   }
 }

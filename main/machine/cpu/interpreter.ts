@@ -13,6 +13,7 @@ import { CodePage, CROSS_CODE, CROSS_RECORD } from './code-cache.ts';
 import { buildDecodeTables, type DecodeTables } from './decode-tables.ts';
 import { defineDecoder } from './decoder.ts';
 import { defineFlags } from './flag-functions.ts';
+import { Event, defineFastEvents } from './fast-events.ts';
 import type { Handler } from './handlers.ts';
 import { InterpreterSemantics } from './interpreter-semantics.ts';
 import {
@@ -81,6 +82,7 @@ function build(mode: 32 | 64): InterpreterImage {
   m.import('new_code_page', ['i32'], ['i32']);
   m.import('arena_full', ['i32'], ['i32']);
   m.import('fetch_cross', ['i32'], ['i32']);
+  m.import('interrupts_enabled', [], []);
   for (const name of routines) m.import(`sys_${name}`, ['i32'], ['i32']);
 
   const ud = t.all.find((h) => h.instruction.routine === 'ud')!;
@@ -89,6 +91,7 @@ function build(mode: 32 | 64): InterpreterImage {
   for (const i of INSTRUCTIONS) i.define?.(m);
   defineWalk(m, mode);
   defineAddresses(m, mode);
+  defineFastEvents(m, mode);
   defineDecoder(m, mode, ud.id);
   defineTraces(m, mode, t.all.length + 1);
   defineBranches(m, mode);
@@ -327,11 +330,36 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
       const fuel = f.let(Z.ld32(STATE + F.fuel));
       const status = f.local('i32');
       const spill = (v: E) => f.st32(Z, STATE + F.fuel, v);
+      /** Enters the handler of the pending exception if it is an everyday one and instructions are left to run there. */
+      const deliver = (lookup: Label, left: E): void => {
+        const vector = f.let(Z.ld32(STATE + F.faultVector));
+        const usual = vector
+          .ltU(32)
+          .and(
+            Z.ld32(STATE + F.interceptExceptions)
+              .shrU(vector)
+              .and(1)
+              .eqz(),
+          )
+          .and(fuel.gtS(0));
+        f.if(usual, () => {
+          // a fault restarts its instruction: RF is set in the pushed flags, but for #DB
+          const info = Z.ld32(STATE + F.faultHasError).or(select(vector.eq(1), Z, Event.Resume));
+          f.if(f.call('fast_deliver', vector, info, Z.ld32(STATE + F.faultError), Z.ld64(STATE + F.rip)), () => {
+            f.st32(Z, STATE + F.faultVector, -1);
+            f.set(fuel, left);
+            f.br(lookup);
+          });
+        });
+      };
       const setRip = () => f.st64(Z, STATE + F.rip, ripAt(mode, op.ld16u(OP.pageOffset)).zx());
       f.loop((lookup) => {
         spill(fuel);
         f.set(op, f.call('lookup'));
-        f.if(op.eqz(), () => f.return(i32(RunExit.Fault)));
+        f.if(op.eqz(), () => {
+          deliver(lookup, fuel);
+          f.return(i32(RunExit.Fault));
+        });
         f.loop((next) => {
           f.set(fuel, fuel.sub(1));
           f.if(fuel.ltS(0), () => {
@@ -390,6 +418,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
           });
           // a fault: the instruction has not retired
           setRip();
+          deliver(lookup, fuel.add(1));
           spill(fuel.add(1));
           f.return(i32(RunExit.Fault));
         });

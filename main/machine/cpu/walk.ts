@@ -1,5 +1,5 @@
 // The page walk of the everyday case, as WebAssembly: every entry present, accessed (and dirty where it is written), permitted, in RAM.
-// `walk_fill` then fills the TLB entry; anything else it leaves to tlb.ts and system/paging.ts, which know all the rules.
+// `walk_fill` then fills the TLB entry, or says that an entry is absent or forbids the access; anything else it leaves to tlb.ts and system/paging.ts, which know all the rules.
 // Invariant: it fills an entry only where the full walk would succeed without changing memory (SDM vol. 3, chapter 4).
 
 import { E, i32, i64, select } from '../wasm/expr.ts';
@@ -29,9 +29,13 @@ const state = (field: number): E => Z.ld32(STATE + field);
 const READ = 0;
 const WRITE = 1;
 const EXEC = 2;
+/** Results of walk_fill besides 0. Bit 0 of the last two is bit 0 of the error code. */
+const FILLED = 1;
+const NOT_PRESENT = 2;
+const FORBIDDEN = 3;
 
 /** Address of the TLB entry for the low half of a linear address. */
-const entryOf = (lo: E, user: E): E =>
+export const entryOf = (lo: E, user: E): E =>
   select(user, i32(TLB_SUPERVISOR + TLB_BYTES), TLB_SUPERVISOR).add(lo.shrU(7).and((TLB_ENTRIES - 1) << 5));
 
 /** Adds walk_fill and the wrappers slow_read, slow_write, slow_modify and fetch_fill around the imported js_ ones. */
@@ -39,34 +43,73 @@ export function defineWalk(m: ModuleBuilder, mode: 32 | 64): void {
   m.func('walk_fill', ['i32', 'i32', 'i32', 'i32'], ['i32'], (f) => walkFill(f, mode));
   const user = (): E => state(F.cpl).eq(3);
   for (const name of ['slow_read', 'slow_write', 'slow_modify'])
-    m.func(name, ['i32', 'i32', 'i32', 'i32'], ['i32'], (f) => {
-      const [op, lo, hi, info] = f.params as unknown as [E, E, E, E];
-      const write = name !== 'slow_read';
+    m.func(
+      name,
+      ['i32', 'i32', 'i32', 'i32'],
+      ['i32'],
+      (f) => {
+        const [op, lo, hi, info] = f.params as unknown as [E, E, E, E];
+        const write = name !== 'slow_read';
+        f.block((js) => {
+          f.brIf(js, lo.and(4095).add(info.and(255)).gtU(4096));
+          if (mode === 64) f.brIf(js, hi.ne(hi.shl(16).shrS(16)));
+          const u = f.let(user());
+          const r = f.let(f.call('walk_fill', lo, hi, i32(write ? WRITE : READ), u));
+          f.brIf(js, r.eqz());
+          f.if(r.ne(FILLED), () => {
+            // beyond the flat limit a segment fault comes first
+            if (mode === 32) f.brIf(js, lo.or(4095).gtU(state(F.flatLimit)));
+            pageFault(f, lo, hi, r, write ? i32(2) : Z, u);
+            f.return(Z);
+          });
+          const entry = f.let(entryOf(lo, u));
+          if (write) f.brIf(js, entry.ld32(TLB_TAG_WRITE).ne(lo.and(-4096)));
+          f.return(lo.add(entry.ld32(TLB_ADDEND)));
+        });
+        f.return(f.call(`js_${name}`, op, lo, hi, info));
+      },
+      true,
+    );
+  m.func(
+    'fetch_fill',
+    ['i32', 'i32'],
+    ['i32'],
+    (f) => {
+      const [lo, hi] = f.params as unknown as [E, E];
       f.block((js) => {
-        f.brIf(js, lo.and(4095).add(info.and(255)).gtU(4096));
         if (mode === 64) f.brIf(js, hi.ne(hi.shl(16).shrS(16)));
         const u = f.let(user());
-        f.brIf(js, f.call('walk_fill', lo, hi, i32(write ? WRITE : READ), u).eqz());
-        const entry = f.let(entryOf(lo, u));
-        if (write) f.brIf(js, entry.ld32(TLB_TAG_WRITE).ne(lo.and(-4096)));
-        f.return(lo.add(entry.ld32(TLB_ADDEND)));
+        const r = f.let(f.call('walk_fill', lo, hi, i32(EXEC), u));
+        f.brIf(js, r.eqz());
+        f.if(r.ne(FILLED), () => {
+          // the fetch bit needs PAE tables with execute-disable
+          const nxe = state(F.cr4).and(0x20).ne(0).and(state(F.efer).and(0x800).ne(0));
+          pageFault(f, lo, hi, r, nxe.shl(4), u);
+          f.return(Z);
+        });
+        f.return(i32(1));
       });
-      f.return(f.call(`js_${name}`, op, lo, hi, info));
-    });
-  m.func('fetch_fill', ['i32', 'i32'], ['i32'], (f) => {
-    const [lo, hi] = f.params as unknown as [E, E];
-    f.block((js) => {
-      if (mode === 64) f.brIf(js, hi.ne(hi.shl(16).shrS(16)));
-      f.brIf(js, f.call('walk_fill', lo, hi, i32(EXEC), f.let(user())).eqz());
-      f.return(i32(1));
-    });
-    f.return(f.call('js_fetch_fill', lo, hi));
-  });
+      f.return(f.call('js_fetch_fill', lo, hi));
+    },
+    true,
+  );
 }
 
+/** Makes #PF pending for what walk_fill found. `bits` are the error code's bits of the access. */
+function pageFault(f: FunctionBuilder, lo: E, hi: E, found: E, bits: E, user: E): void {
+  f.st32(Z, STATE + F.cr2, lo);
+  f.st32(Z, STATE + F.cr2 + 4, hi);
+  f.st32(Z, STATE + F.faultVector, 14);
+  f.st32(Z, STATE + F.faultHasError, 1);
+  f.st32(Z, STATE + F.faultError, found.and(1).or(bits).or(user.shl(2)));
+}
+
+/** walk_fill(low, high, access, user) -> 0 (not an everyday case), FILLED, NOT_PRESENT or FORBIDDEN. */
 function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
   const [lo, hi, access, user] = f.params as unknown as [E, E, E, E];
   const fail = (c: E): void => f.if(c, () => f.return(Z));
+  const absent = (entry: E): void => f.if(entry.and(1).eqz(), () => f.return(i32(NOT_PRESENT)));
+  const forbid = (c: E): void => f.if(c, () => f.return(i32(FORBIDDEN)));
   fail(state(F.nested));
   const frame = f.let(lo.shrU(12));
   const combined = f.let(i32(6)); // R/W and U/S of all levels
@@ -80,7 +123,8 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
     const twoLevel = (): void => {
       fail(cr3.shrU(12).geU(ramFrames));
       const pde = f.let(cr3.and(-4096).add(lo.shrU(22).shl(2)).ld32(RAM_BASE));
-      fail(pde.and(0x21).ne(0x21));
+      absent(pde);
+      fail(pde.and(0x20).eqz());
       f.set(combined, pde);
       f.set(leaf, pde);
       f.if(
@@ -92,7 +136,8 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
         () => {
           fail(pde.shrU(12).geU(ramFrames));
           const pte = f.let(pde.and(-4096).add(lo.shrU(12).and(0x3ff).shl(2)).ld32(RAM_BASE));
-          fail(pte.and(0x21).ne(0x21));
+          absent(pte);
+          fail(pte.and(0x20).eqz());
           f.set(combined, pde.and(pte));
           f.set(leaf, pte);
           f.set(frame, pte.shrU(12));
@@ -111,17 +156,17 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
           select(nxe, i64(0), i64(-(1n << 63n))),
         ),
       );
-      const load = (index: E, needAccessed: boolean): void => {
+      const load = (index: E): void => {
         fail(table.shrU(12).geU(ramFrames));
         f.set(e, table.add(index.shl(3)).ld64(RAM_BASE));
-        const bits = needAccessed ? 0x21 : 1;
-        fail(e.lo().and(bits).ne(bits).or(e.and(high).ne(0n)));
+        absent(e.lo());
+        fail(e.lo().and(0x20).eqz().or(e.and(high).ne(0n)));
       };
       f.block((done) => {
         const step = (level: number): void => {
           const shift = 12 + 9 * (level - 1);
           const index = shift === 39 ? hi.shrU(7) : shift === 30 ? lo.shrU(30).or(hi.shl(2)) : lo.shrU(shift);
-          load(index.and(0x1ff), true);
+          load(index.and(0x1ff));
           f.set(combined, combined.and(e.lo()));
           f.set(nx, nx.or(e.shrU(63n).lo()));
           if (level === 1) {
@@ -152,7 +197,8 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
           () => {
             fail(cr3.and(-32).shrU(12).geU(ramFrames));
             f.set(e, cr3.and(-32).add(lo.shrU(30).shl(3)).ld64(RAM_BASE));
-            fail(e.and(~0xffff_fe19n).ne(0n).or(e.lo().and(1).eqz()));
+            absent(e.lo());
+            fail(e.and(~0xffff_fe19n).ne(0n));
             f.set(table, e.lo().and(-4096));
           },
         );
@@ -163,11 +209,12 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
     if (mode === 64) wide();
     else f.if(cr4.and(0x20), wide, twoLevel);
     // permissions (SDM vol. 3, 4.6)
-    fail(user.and(combined.and(4).eqz()));
-    fail(access.eq(EXEC).and(nx));
+    forbid(user.and(combined.and(4).eqz()));
+    forbid(access.eq(EXEC).and(nx));
     f.if(access.eq(WRITE), () => {
       const mayWrite = combined.and(2).or(user.or(cr0.and(0x1_0000)).eqz());
-      fail(mayWrite.eqz().or(leaf.and(0x40).eqz()));
+      forbid(mayWrite.eqz());
+      fail(leaf.and(0x40).eqz());
     });
     f.if(cr4.and(0x80).eqz(), () => f.set(leaf, leaf.and(~0x100)));
   });
@@ -204,7 +251,7 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
   f.st32(entry, TLB_ADDEND, frame.shl(12).add(RAM_BASE).sub(page));
   const global = f.let(leaf.and(0x100).shrU(8));
   f.st32(entry, TLB_FLAGS, global);
-  f.if(listed, () => f.return(i32(1)));
+  f.if(listed, () => f.return(i32(FILLED)));
   const count = f.let(select(global, i32(TlbList.globalCount), TlbList.localCount));
   const list = select(global, i32(TlbList.globals), TlbList.locals);
   const n = f.let(count.ld32());
@@ -218,5 +265,5 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
   f.st32(list.add(n.shl(2)), 0, entry);
   f.st32(count, 0, n.add(1));
   f.st32(Z, TlbList.walks, Z.ld32(TlbList.walks).add(1));
-  f.return(i32(1));
+  f.return(i32(FILLED));
 }
