@@ -26,9 +26,8 @@ export const CodePage = {
   /** WebAssembly address of the u32 that points at the next free arena byte. */
   next: 0x2800,
 } as const;
-/** Bytes of an instruction that spans two pages, copied together; and its record, followed by a look-up record. */
+/** Bytes of an instruction that spans two pages, copied together. */
 export const CROSS_CODE = 0x3000;
-export const CROSS_RECORD = 0x3100;
 const LONGEST = 15;
 
 export class CodeCache {

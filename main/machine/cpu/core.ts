@@ -176,7 +176,7 @@ export class CpuCore {
         js_fetch_fill: (lo: number, hi: number) => t.fetchFill(lo, hi),
         new_code_page: (frame: number) => this.mem.code.newPage(frame),
         arena_full: (frame: number) => this.mem.code.full(frame),
-        fetch_cross: (op: number) => t.fetchCross(op),
+        fetch_cross: () => t.fetchCross(),
         interrupts_enabled: () => this.#interruptsEnabled(),
       };
       for (const name of image.routines) {

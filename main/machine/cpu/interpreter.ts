@@ -9,7 +9,7 @@ import { defineMultiplyHigh } from '../isa/arithmetic.ts';
 import { E, i32, i64, select } from '../wasm/expr.ts';
 import type { FunctionBuilder, Label } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
-import { CodePage, CROSS_CODE, CROSS_RECORD } from './code-cache.ts';
+import { CodePage, CROSS_CODE } from './code-cache.ts';
 import { buildDecodeTables, type DecodeTables } from './decode-tables.ts';
 import { defineDecoder } from './decoder.ts';
 import { defineFlags } from './flag-functions.ts';
@@ -38,8 +38,10 @@ import {
 import { ModeKey } from './mode.ts';
 import { defineWalk } from './walk.ts';
 
-/** Next.Cross: dispatch the record at CROSS_RECORD. Only between the interpreter and its own code. */
+/** Next.Cross: dispatch the record behind this one. Only between the interpreter and its own code. */
 const NEXT_CROSS = 5;
+/** Records of an instruction that spans two pages: itself, the decoded instruction, a look-up, the bytes it was decoded from. */
+const CROSS_RECORDS = 4;
 /** Records in one trace at most. */
 const TRACE_LENGTH = 48;
 const Z = i32(0);
@@ -99,17 +101,7 @@ function build(mode: 32 | 64): InterpreterImage {
 
   // table 0: index = handler number; inline and impossible handlers have no function
   m.func('no_handler', ['i32'], ['i32'], (f) => f.unreachable());
-  m.func('cross', ['i32'], ['i32'], (f) => {
-    const op = f.params[0]!;
-    f.st64(Z, STATE + F.rip, ripAt(mode, op.ld16u(OP.pageOffset)).zx());
-    f.if(f.call('fetch_cross', op).eqz(), () => f.return(i32(Next.Fault)));
-    const offset = f.let(op.ld16u(OP.pageOffset));
-    const r = f.let(f.call('decode_one', i32(CROSS_CODE).sub(offset), offset, i32(CROSS_RECORD), i32(0xffff)));
-    const after = i32(CROSS_RECORD + OP_BYTES);
-    f.st16(after, OP.handler, 0);
-    f.st16(after, OP.pageOffset, r.and(0xffff));
-    f.return(i32(NEXT_CROSS));
-  });
+  m.func('cross', ['i32'], ['i32'], (f) => cross(f, mode));
   m.table = ['no_handler'];
   for (const h of t.all) {
     if (h.hot || !h.modes.has(mode)) {
@@ -126,6 +118,51 @@ function build(mode: 32 | 64): InterpreterImage {
   }
   m.table[t.all.length + 1] = 'cross';
   return { bytes: m.build(16), routines };
+}
+
+/**
+ * An instruction that spans two pages: fetched anew each time (the second page may be mapped elsewhere by now), decoded anew only
+ * when its bytes have changed.
+ */
+function cross(f: FunctionBuilder, mode: 32 | 64): void {
+  const op = f.params[0]!;
+  const offset = f.let(op.ld16u(OP.pageOffset));
+  const room = f.let(i32(4096).sub(offset));
+  f.st64(Z, STATE + F.rip, ripAt(mode, offset).zx());
+  const base = STATE + SLOT_PAGE_BASE;
+  const next = f.let(mode === 64 ? Z.ld64(base).add(4096n) : Z.ld32(base).add(4096));
+  const entry = f.let(
+    Z.ld32(STATE + F.tlb).add(
+      next
+        .lo()
+        .shrU(7)
+        .and((TLB_ENTRIES - 1) << 5),
+    ),
+  );
+  f.if(next.ne(mode === 64 ? entry.ld64(TLB_TAG_EXEC) : entry.ld32(TLB_TAG_EXEC)), () =>
+    f.if(f.call('fetch_cross', op).eqz(), () => f.return(i32(Next.Fault))),
+  );
+  const here = Z.ld32(STATE + F.codeFrame)
+    .shl(12)
+    .add(offset)
+    .add(RAM_BASE);
+  f.copy(i32(CROSS_CODE), here, room);
+  f.copy(i32(CROSS_CODE).add(room), next.lo().add(entry.ld32(TLB_ADDEND)), i32(15).sub(room));
+  const decoded = f.let(op.add(OP_BYTES));
+  const saved = 3 * OP_BYTES;
+  const low = f.let(i32(CROSS_CODE).ld64());
+  const high = f.let(i32(CROSS_CODE).ld64(7));
+  const same = low
+    .eq(op.ld64(saved))
+    .and(high.eq(op.ld64(saved + 8)))
+    .and(decoded.ld16u(OP.handler).ne(0));
+  f.if(same, () => f.return(i32(NEXT_CROSS)));
+  const r = f.let(f.call('decode_one', i32(CROSS_CODE).sub(offset), offset, decoded, i32(0xffff)));
+  f.st16(op, 2 * OP_BYTES + OP.handler, 0);
+  f.st16(op, 2 * OP_BYTES + OP.pageOffset, r.and(0xffff));
+  f.st64(op, saved, low);
+  f.st64(op, saved + 8, high);
+  f.return(i32(NEXT_CROSS));
 }
 
 function semantics(
@@ -215,7 +252,7 @@ function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: number): vo
     const [page, off0, map0] = f.params as unknown as [E, E, E];
     const map = f.let(map0);
     const off = f.let(off0);
-    f.if(Z.ld32(CodePage.next).gtU(ARENA_END - (TRACE_LENGTH + 3) * OP_BYTES), () =>
+    f.if(Z.ld32(CodePage.next).gtU(ARENA_END - (TRACE_LENGTH + 6) * OP_BYTES), () =>
       f.set(map, f.call('arena_full', page.sub(RAM_BASE).shrU(12))),
     );
     const first = f.let(Z.ld32(CodePage.next));
@@ -233,7 +270,8 @@ function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: number): vo
             f.st16(rec, OP.pageOffset, off);
             f.st8(rec, OP.length, 1);
             f.st32(slot, 0, rec);
-            f.set(rec, rec.add(OP_BYTES));
+            f.st16(rec, OP_BYTES + OP.handler, 0);
+            f.set(rec, rec.add(CROSS_RECORDS * OP_BYTES));
           });
           f.br(done);
         });
@@ -405,7 +443,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
                 f.brIf(fault, status.eq(Next.Fault));
                 f.if(status.eq(NEXT_CROSS), () => {
                   f.set(fuel, fuel.add(1));
-                  f.set(op, CROSS_RECORD);
+                  f.set(op, op.add(OP_BYTES));
                   f.br(next);
                 });
                 f.if(status.eq(Next.ExitBefore), () => spill(fuel.add(1)));

@@ -3,7 +3,6 @@
 // no writes to frames that are write-slow, no access to device frames, no writes before the D bit is set.
 
 import type { Bus } from './bus.ts';
-import { CROSS_CODE } from './code-cache.ts';
 import type { HostMemory } from './host-memory.ts';
 import {
   F,
@@ -300,20 +299,10 @@ export class Tlb {
     return 1;
   }
 
-  /** Copies the bytes of an instruction that spans two pages to CROSS_CODE; 0 with a fault pending. */
-  fetchCross(op: number): number {
-    const offset = this.#u8[op + OP.pageOffset]! | (this.#u8[op + OP.pageOffset + 1]! << 8);
+  /** Makes the page behind the executing one fetchable; 0 with a fault pending. */
+  fetchCross(): number {
     const base = (STATE + SLOT_PAGE_BASE) >> 2;
-    const lo = this.#i32[base]!;
-    const hi = this.#i32[base + 1]!;
-    const frame = this.#u32[(STATE + F.codeFrame) >> 2]!;
-    const room = 4096 - offset;
-    for (let i = 0; i < room; i++) this.#u8[CROSS_CODE + i] = this.#u8[RAM_BASE + frame * 4096 + offset + i]!;
-    const [nlo, nhi] = this.#nextPage(lo, hi);
-    if (this.fetchFill(nlo, nhi) === 0) return 0;
-    const entry = this.#u32[(STATE + F.tlb) >> 2]! + ((nlo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
-    const at = (nlo + this.#i32[(entry + TLB_ADDEND) >> 2]!) >>> 0;
-    for (let i = room; i < 15; i++) this.#u8[CROSS_CODE + i] = this.#u8[at + i - room]!;
-    return 1;
+    const [lo, hi] = this.#nextPage(this.#i32[base]!, this.#i32[base + 1]!);
+    return this.fetchFill(lo, hi);
   }
 }
