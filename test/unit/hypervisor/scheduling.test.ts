@@ -84,7 +84,7 @@ describe('credit', () => {
   });
 
   it('lets one that wakes run before those that compute', () => {
-    const s = new Credit(1);
+    const s: Scheduler = new Credit(1);
     const [hog, sleeper] = [make('hog', 1), make('sleeper', 2)];
     s.add(asVcpu(hog));
     s.add(asVcpu(sleeper));
@@ -108,7 +108,7 @@ describe('credit', () => {
   });
 
   it('forgets what sleeps', () => {
-    const s = new Credit(1);
+    const s: Scheduler = new Credit(1);
     const a = make('a', 1);
     s.add(asVcpu(a));
     s.wake(asVcpu(a), 0);
