@@ -1,7 +1,7 @@
 // The engine's end of a host's worker thread: calls with results, console and state events, and what happens when the thread dies.
 
 import { Worker } from 'node:worker_threads';
-import { BulkheadError } from '../../shared/errors.ts';
+import { BulkheadError, type ErrorSentences } from '../../shared/errors.ts';
 import type { HostSpec } from '../../shared/model.ts';
 import type { HostCall, HostCalls, HostReply } from './host-messages.ts';
 
@@ -70,6 +70,14 @@ export class HostProxy {
       this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, call, args }, transfer);
     });
+  }
+
+  /** The host failed in a way that leaves its state in doubt, a defect of ours: it is lost, loudly. */
+  giveUp(error: ErrorSentences): void {
+    if (this.#dead) return;
+    console.error(`The host ${this.spec.name} failed: ${error.details ?? error.what}`);
+    this.#die((error.details ?? error.what).split('\n')[0]!);
+    void this.#worker.terminate();
   }
 
   /** Ends the thread. */

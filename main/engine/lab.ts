@@ -123,6 +123,9 @@ export class Lab implements Clocked {
   async runEpoch(until: number): Promise<number> {
     const live = [...this.#hosts.values()].filter((h) => h.state === 'running');
     const results = await Promise.allSettled(live.map((h) => h.proxy.call('advance', { until })));
+    results.forEach((r, n) => {
+      if (r.status === 'rejected') live[n]!.proxy.giveUp(toSentences(r.reason));
+    });
     const wall = performance.now();
     // a crash or shutdown is noted in its own epoch: the tape does not depend on the user's clock
     if (this.#stateChanged || wall - this.#lastReport >= REPORT_EVERY_MS) {

@@ -177,7 +177,7 @@ async function expectText(
   let over = false;
   const held = await lab.clock.advance(e.within.wall ? Number.MAX_SAFE_INTEGER / 2 : e.within.ns, () => {
     if (found()) return (over = true);
-    return performance.now() > wallLimit || d.status.state === 'crashed';
+    return performance.now() > wallLimit || d.status.state === 'crashed' || d.status.state === 'lost';
   });
   if (over || (held && found())) return null;
   await lab.refresh();

@@ -1,6 +1,6 @@
 // The lab over host threads that simulate nothing (double-host-worker.ts): time, order, names, undo, the tape, hosts that die.
 import { Worker } from 'node:worker_threads';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Lab } from '../../../main/engine/lab.ts';
 import type { OpenedLab } from '../../../main/engine/lab-file.ts';
 import { BulkheadError } from '../../../shared/errors.ts';
@@ -344,6 +344,27 @@ describe('a host whose thread dies', () => {
     expect(lab.domain(c).status.state).toBe('running');
     await lab.restartDomain(a);
     expect(lab.domain(a).status.state).toBe('running');
+  });
+});
+
+describe('a host whose simulation fails', () => {
+  it('is lost as well, with the reason, and is back', async () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const lab = newLab();
+    await lab.addHost(host('alder'));
+    const a = await lab.createDomain('alder', domain('a'));
+    await lab.typeConsole(a, text('bug'));
+    lab.clock.setSpeed(0);
+    await lab.clock.step(1 * MS);
+    expect(lab.domain(a).status.state).toBe('lost');
+    expect(lab.domain(a).status.reason).toContain('frame 9 has no owner');
+    expect(lab.events.at(-1)).toMatchObject({ kind: 'host-lost', host: 'alder' });
+    expect(told.mock.calls.flat().join()).toContain('frame 9 has no owner');
+    told.mockRestore();
+    await until(lab, () => lab.hostStatuses()[0]!.state === 'running');
+    const b = await lab.createDomain('alder', domain('b'));
+    await lab.clock.step(1 * MS);
+    expect(lab.domain(b).status.state).toBe('running');
   });
 });
 
