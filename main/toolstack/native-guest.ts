@@ -87,12 +87,14 @@ export class NativeGuest {
     this.machine.board.serial.receive(bytes);
   }
 
+  /** The ACPI power button. @throws BulkheadError when the kernel does not listen to it. */
   pressPowerButton(): void {
+    if (this.machine.board.power.pressPowerButton()) return;
     throw new BulkheadError({
-      code: 'not-supported',
-      what: 'This machine has no power button yet.',
-      why: 'Its ACPI tables describe none.',
-      action: 'Shut it down from its own console, or destroy it.',
+      code: 'not-possible-now',
+      what: `${this.spec.name} did not react to its power button.`,
+      why: 'Its kernel has not asked for power button events.',
+      action: 'Shut it down from its console, or destroy it.',
     });
   }
 

@@ -45,10 +45,11 @@ export class AcpiPm implements PortDevice, StatefulDevice<AcpiPmState> {
     this.#events = events;
   }
 
-  /** Somebody presses the power button: a guest that listens shuts down. */
-  pressPowerButton(): void {
+  /** Somebody presses the power button: a guest that listens shuts down. Returns whether one listens. */
+  pressPowerButton(): boolean {
     this.#status |= Pm1.PowerButton;
     this.#update();
+    return (this.#enable & Pm1.PowerButton) !== 0;
   }
 
   portRead(port: number, size: number): number {

@@ -35,12 +35,13 @@ describe('ACPI power management', () => {
   });
 
   it('signals the power button to a kernel that listens', () => {
-    pm.pressPowerButton();
+    expect(pm.pressPowerButton()).toBe(false);
     expect(sci.level).toBe(false);
     pm.portWrite(0xb002, 2, 0x0100);
     expect(sci.level).toBe(true);
     pm.portWrite(0xb000, 2, 0x0100);
     expect(sci.level).toBe(false);
+    expect(pm.pressPowerButton()).toBe(true);
   });
 
   it('switches off in S5 only and resets by its register', () => {
