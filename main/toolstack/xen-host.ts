@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { BulkheadError } from '../../shared/errors.ts';
-import type { DomainSpec, DomainState, Figures, HostSpec } from '../../shared/model.ts';
+import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import { BlockBackend, deviceNumber } from '../backends/block/block-backend.ts';
 import { NetBackend } from '../backends/network/net-backend.ts';
 import { Switch } from '../backends/network/switch.ts';
@@ -11,10 +11,8 @@ import { StoreRing } from '../backends/xenstore/ring.ts';
 import { Store } from '../backends/xenstore/store.ts';
 import { ConsoleRing } from '../backends/console/console-ring.ts';
 import type { Domain } from '../hypervisor/domain.ts';
-import { DOMID_XEN, Runstate } from '../hypervisor/abi/constants.ts';
 import { connectBackend } from '../hypervisor/events/event-channels.ts';
 import { Host } from '../hypervisor/host.ts';
-import { FrameType, OWNER_NONE } from '../hypervisor/memory/frame-table.ts';
 import { KernelImageError } from '../machine/boot/errors.ts';
 import { HostMemory } from '../machine/cpu/host-memory.ts';
 import { buildError, type BuiltDomain, type DomainImage } from './builder/domain-image.ts';
@@ -24,19 +22,10 @@ import { buildPvh } from './builder/pvh.ts';
 import { readXenNotes } from './builder/xen-notes.ts';
 import { introduceDomain, releaseDomain, requestShutdown } from './domain-store.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
+import { digestOf, type Entry, figuresOf, memorySpans, statusOf } from './host-report.ts';
 import type { DiskBacking, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 
 const CONSOLE_POLL_NS = 20_000_000;
-
-const SHUTDOWN_NAMES = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft-reset'];
-const SHUTDOWN_SENTENCES = [
-  'The guest switched itself off.',
-  'The guest asked to be restarted.',
-  'The guest suspended itself.',
-  'The guest crashed.',
-  "The guest's watchdog ran out.",
-  'The guest asked for a soft reset.',
-];
 
 /** A disk as the backend wants it. */
 interface Disk {
@@ -44,18 +33,6 @@ interface Disk {
   name: string;
   image: DiskBacking;
   readOnly: boolean;
-}
-
-/** A domain with what belongs to it outside the hypervisor. */
-interface Entry {
-  readonly domain: Domain;
-  readonly spec: DomainSpec;
-  readonly bits: 32 | 64;
-  readonly console: ConsoleRing;
-  readonly storeRing: StoreRing;
-  readonly disks: BlockBackend[];
-  readonly nics: NetBackend[];
-  consoleBytes: number;
 }
 
 export class XenHost {
@@ -336,60 +313,11 @@ export class XenHost {
   }
 
   domainStatus(domid: number): HostDomainStatus {
-    const entry = this.entry(domid);
-    const d = entry.domain;
-    let state: DomainState = 'blocked';
-    if (d.crashReason !== null || d.shutdownReason === 3) state = 'crashed';
-    else if (d.shutdownReason !== null) state = 'shutdown';
-    else if (d.pauseCount > 0) state = 'paused';
-    else if (d.vcpus.some((v) => v.runnable)) state = 'running';
-    return {
-      domid,
-      state,
-      reason: d.crashReason ?? (d.shutdownReason === null ? null : SHUTDOWN_SENTENCES[d.shutdownReason]),
-      shutdown: d.shutdownReason === null ? null : SHUTDOWN_NAMES[d.shutdownReason],
-      bits: entry.bits,
-      cpuNs: d.vcpus.reduce((sum, v) => sum + v.runstateSnapshot()[Runstate.Running], 0),
-      memoryMiB: Math.round((d.totalPages / 256) * 100) / 100,
-      consoleBytes: entry.consoleBytes,
-    };
+    return statusOf(this.entry(domid));
   }
 
   figures(domid: number): Figures {
-    const entry = this.entry(domid);
-    const d = entry.domain;
-    const { frames } = this.host;
-    const pages: Record<string, number> = {};
-    const names: Record<number, string> = {
-      [FrameType.None]: 'untyped',
-      [FrameType.L1]: 'L1',
-      [FrameType.L2]: 'L2',
-      [FrameType.L3]: 'L3',
-      [FrameType.L4]: 'L4',
-      [FrameType.SegDesc]: 'descriptors',
-      [FrameType.L2Xen]: 'L2',
-      [FrameType.Writable]: 'writable',
-    };
-    for (let mfn = 0; mfn < frames.frames; mfn++) {
-      if (frames.owner[mfn] !== domid) continue;
-      const name = frames.typeCount[mfn] ? names[frames.type[mfn]] : 'untyped';
-      pages[name] = (pages[name] ?? 0) + 1;
-    }
-    const { counters } = d;
-    return {
-      instructions: d.vcpus.reduce((sum, v) => sum + v.instructions, 0),
-      cpuNs: d.vcpus.reduce((sum, v) => sum + v.runstateSnapshot()[Runstate.Running], 0),
-      hypercalls: Object.fromEntries(counters.hypercalls),
-      exits: Object.fromEntries(counters.exits),
-      faults: { page: counters.pageFaults, emulatedTableWrites: counters.emulatedWrites, delivered: counters.injected },
-      pages,
-      io: {
-        eventsSent: d.events.sent,
-        storeRequests: entry.storeRing.requests,
-        ...sumFigures(entry.disks),
-        ...sumFigures(entry.nics),
-      },
-    };
+    return figuresOf(this.host, this.entry(domid));
   }
 
   freeMiB(): number {
@@ -397,19 +325,7 @@ export class XenHost {
   }
 
   memoryMap(): ReturnType<SimulatedHost['memoryMap']> {
-    const { owner, frames } = this.host.frames;
-    const spans: ReturnType<SimulatedHost['memoryMap']> = [];
-    for (let mfn = 0; mfn < frames;) {
-      const first = mfn;
-      const who = owner[mfn];
-      while (mfn < frames && owner[mfn] === who) mfn++;
-      spans.push({
-        owner: who === OWNER_NONE ? null : who === DOMID_XEN ? 'hypervisor' : who,
-        firstFrame: first,
-        frames: mfn - first,
-      });
-    }
-    return spans;
+    return memorySpans(this.host);
   }
 
   pcpuUse(): ReturnType<SimulatedHost['pcpuUse']> {
@@ -420,28 +336,9 @@ export class XenHost {
     });
   }
 
-  /** Over all vCPU states and all frames that domains own, in order. */
   digest(): string {
-    const hash = createHash('sha256');
-    const { frames, mem } = this.host;
-    for (const d of this.host.domains.values())
-      for (const v of d.vcpus)
-        hash.update(
-          JSON.stringify(v.machine.saveState(), (_k, value: unknown) =>
-            typeof value === 'bigint' ? value.toString(16) : value,
-          ),
-        );
-    for (let mfn = 0; mfn < frames.frames; mfn++) if (frames.owner[mfn] < 0x7ff0) hash.update(mem.frame(mfn));
-    return hash.digest('hex');
+    return digestOf(this.host);
   }
-}
-
-/** Figures of several devices of one kind, added up. */
-function sumFigures(devices: readonly { readonly figures: object }[]): Record<string, number> {
-  const sum: Record<string, number> = {};
-  for (const { figures } of devices)
-    for (const [key, n] of Object.entries(figures) as [string, number][]) sum[key] = (sum[key] ?? 0) + n;
-  return sum;
 }
 
 /** An address of Xen's own range (00:16:3e) that follows from the domain's identity. */

@@ -1,0 +1,130 @@
+// What a host under the hypervisor reports about itself: the state and figures of a domain, the map of machine memory, and
+// the digest by which two histories are compared.
+
+import { createHash } from 'node:crypto';
+import type { DomainSpec, DomainState, Figures } from '../../shared/model.ts';
+import type { BlockBackend } from '../backends/block/block-backend.ts';
+import type { ConsoleRing } from '../backends/console/console-ring.ts';
+import type { NetBackend } from '../backends/network/net-backend.ts';
+import type { StoreRing } from '../backends/xenstore/ring.ts';
+import { DOMID_XEN, Runstate } from '../hypervisor/abi/constants.ts';
+import type { Domain } from '../hypervisor/domain.ts';
+import type { Host } from '../hypervisor/host.ts';
+import { FrameType, OWNER_NONE } from '../hypervisor/memory/frame-table.ts';
+import type { HostDomainStatus, SimulatedHost } from './simulated-host.ts';
+
+const SHUTDOWN_NAMES = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog', 'soft-reset'];
+const SHUTDOWN_SENTENCES = [
+  'The guest switched itself off.',
+  'The guest asked to be restarted.',
+  'The guest suspended itself.',
+  'The guest crashed.',
+  "The guest's watchdog ran out.",
+  'The guest asked for a soft reset.',
+];
+
+/** A domain with what belongs to it outside the hypervisor. */
+export interface Entry {
+  readonly domain: Domain;
+  readonly spec: DomainSpec;
+  readonly bits: 32 | 64;
+  readonly console: ConsoleRing;
+  readonly storeRing: StoreRing;
+  readonly disks: BlockBackend[];
+  readonly nics: NetBackend[];
+  consoleBytes: number;
+}
+
+export function statusOf(entry: Entry): HostDomainStatus {
+  const d = entry.domain;
+  let state: DomainState = 'blocked';
+  if (d.crashReason !== null || d.shutdownReason === 3) state = 'crashed';
+  else if (d.shutdownReason !== null) state = 'shutdown';
+  else if (d.pauseCount > 0) state = 'paused';
+  else if (d.vcpus.some((v) => v.runnable)) state = 'running';
+  return {
+    domid: d.domid,
+    state,
+    reason: d.crashReason ?? (d.shutdownReason === null ? null : SHUTDOWN_SENTENCES[d.shutdownReason]),
+    shutdown: d.shutdownReason === null ? null : SHUTDOWN_NAMES[d.shutdownReason],
+    bits: entry.bits,
+    cpuNs: d.vcpus.reduce((sum, v) => sum + v.runstateSnapshot()[Runstate.Running], 0),
+    memoryMiB: Math.round((d.totalPages / 256) * 100) / 100,
+    consoleBytes: entry.consoleBytes,
+  };
+}
+
+export function figuresOf(host: Host, entry: Entry): Figures {
+  const d = entry.domain;
+  const { frames } = host;
+  const pages: Record<string, number> = {};
+  const names: Record<number, string> = {
+    [FrameType.None]: 'untyped',
+    [FrameType.L1]: 'L1',
+    [FrameType.L2]: 'L2',
+    [FrameType.L3]: 'L3',
+    [FrameType.L4]: 'L4',
+    [FrameType.SegDesc]: 'descriptors',
+    [FrameType.L2Xen]: 'L2',
+    [FrameType.Writable]: 'writable',
+  };
+  for (let mfn = 0; mfn < frames.frames; mfn++) {
+    if (frames.owner[mfn] !== d.domid) continue;
+    const name = frames.typeCount[mfn] ? names[frames.type[mfn]] : 'untyped';
+    pages[name] = (pages[name] ?? 0) + 1;
+  }
+  const { counters } = d;
+  return {
+    instructions: d.vcpus.reduce((sum, v) => sum + v.instructions, 0),
+    cpuNs: d.vcpus.reduce((sum, v) => sum + v.runstateSnapshot()[Runstate.Running], 0),
+    hypercalls: Object.fromEntries(counters.hypercalls),
+    exits: Object.fromEntries(counters.exits),
+    faults: { page: counters.pageFaults, emulatedTableWrites: counters.emulatedWrites, delivered: counters.injected },
+    pages,
+    io: {
+      eventsSent: d.events.sent,
+      storeRequests: entry.storeRing.requests,
+      ...sumFigures(entry.disks),
+      ...sumFigures(entry.nics),
+    },
+  };
+}
+
+export function memorySpans(host: Host): ReturnType<SimulatedHost['memoryMap']> {
+  const { owner, frames } = host.frames;
+  const spans: ReturnType<SimulatedHost['memoryMap']> = [];
+  for (let mfn = 0; mfn < frames;) {
+    const first = mfn;
+    const who = owner[mfn];
+    while (mfn < frames && owner[mfn] === who) mfn++;
+    spans.push({
+      owner: who === OWNER_NONE ? null : who === DOMID_XEN ? 'hypervisor' : who,
+      firstFrame: first,
+      frames: mfn - first,
+    });
+  }
+  return spans;
+}
+
+/** Over all vCPU states and all frames that domains own, in order. */
+export function digestOf(host: Host): string {
+  const hash = createHash('sha256');
+  const { frames, mem } = host;
+  for (const d of host.domains.values())
+    for (const v of d.vcpus)
+      hash.update(
+        JSON.stringify(v.machine.saveState(), (_k, value: unknown) =>
+          typeof value === 'bigint' ? value.toString(16) : value,
+        ),
+      );
+  for (let mfn = 0; mfn < frames.frames; mfn++) if (frames.owner[mfn] < 0x7ff0) hash.update(mem.frame(mfn));
+  return hash.digest('hex');
+}
+
+/** Figures of several devices of one kind, added up. */
+function sumFigures(devices: readonly { readonly figures: object }[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const { figures } of devices)
+    for (const [key, n] of Object.entries(figures) as [string, number][]) sum[key] = (sum[key] ?? 0) + n;
+  return sum;
+}
