@@ -10,6 +10,7 @@ import { E, i32, i64, select } from '../wasm/expr.ts';
 import type { FunctionBuilder, Label } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { CodePage, CROSS_CODE } from './code-cache.ts';
+import { defineCodeWrites } from './code-writes.ts';
 import { buildDecodeTables, type DecodeTables } from './decode-tables.ts';
 import { defineDecoder } from './decoder.ts';
 import { defineFlags } from './flag-functions.ts';
@@ -91,6 +92,7 @@ function build(mode: 32 | 64): InterpreterImage {
   defineFlags(m);
   defineMultiplyHigh(m);
   for (const i of INSTRUCTIONS) i.define?.(m);
+  defineCodeWrites(m);
   defineWalk(m, mode);
   defineAddresses(m, mode);
   defineFastEvents(m, mode);

@@ -57,8 +57,10 @@ export const TLB_TAG_WRITE = 8;
 export const TLB_TAG_EXEC = 16;
 /** i32: add to the low half of the linear address to get the WebAssembly address. */
 export const TLB_ADDEND = 24;
-/** u32: bit 0 = global page. */
+/** u32: bit 0 = global page; TLB_FLAG_CODE. */
 export const TLB_FLAGS = 28;
+/** The page may be written, but its frame had decoded code when the entry was made (cpu/code-writes.ts). */
+export const TLB_FLAG_CODE = 2;
 /** No linear page address is odd. */
 export const TLB_INVALID = 1;
 

@@ -16,6 +16,7 @@ import {
   TLB_BYTES,
   TLB_ENTRIES,
   TLB_FLAGS,
+  TLB_FLAG_CODE,
   TLB_INVALID,
   TLB_SUPERVISOR,
   TLB_TAG_EXEC,
@@ -54,6 +55,19 @@ export function defineWalk(m: ModuleBuilder, mode: 32 | 64): void {
           f.brIf(js, lo.and(4095).add(info.and(255)).gtU(4096));
           if (mode === 64) f.brIf(js, hi.ne(hi.shl(16).shrS(16)));
           const u = f.let(user());
+          const entry = f.let(entryOf(lo, u));
+          const page = f.let(lo.and(-4096));
+          const h = f.let(Z);
+          if (write) {
+            const known =
+              mode === 64
+                ? entry.ld64(TLB_TAG_READ).eq(page.zx().or(hi.zx().shl(32n)))
+                : entry.ld32(TLB_TAG_READ).eq(page);
+            f.if(known, () => {
+              f.set(h, f.call('code_write', entry, lo, info.and(255)));
+              f.if(h, () => f.return(h));
+            });
+          }
           const r = f.let(f.call('walk_fill', lo, hi, i32(write ? WRITE : READ), u));
           f.brIf(js, r.eqz());
           f.if(r.ne(FILLED), () => {
@@ -62,8 +76,12 @@ export function defineWalk(m: ModuleBuilder, mode: 32 | 64): void {
             pageFault(f, lo, hi, r, write ? i32(2) : Z, u);
             f.return(Z);
           });
-          const entry = f.let(entryOf(lo, u));
-          if (write) f.brIf(js, entry.ld32(TLB_TAG_WRITE).ne(lo.and(-4096)));
+          if (write)
+            f.if(entry.ld32(TLB_TAG_WRITE).ne(page), () => {
+              f.set(h, f.call('code_write', entry, lo, info.and(255)));
+              f.brIf(js, h.eqz());
+              f.return(h);
+            });
           f.return(lo.add(entry.ld32(TLB_ADDEND)));
         });
         f.return(f.call(`js_${name}`, op, lo, hi, info));
@@ -233,24 +251,25 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
       .and(entry.ld32(TLB_TAG_EXEC))
       .and(1)
       .eqz()
-      .and(entry.ld32(TLB_FLAGS).eq(leaf.and(0x100).shrU(8))),
+      .and(entry.ld32(TLB_FLAGS).and(1).eq(leaf.and(0x100).shrU(8))),
   );
   const beyond = mode === 32 ? f.let(lo.or(4095).gtU(state(F.flatLimit))) : Z;
   f.st64(entry, TLB_TAG_READ, select(beyond, invalid, tag));
-  const writable = f.let(
+  const mayWrite = f.let(
     combined
       .and(2)
       .or(user.or(cr0.and(0x1_0000)).eqz())
       .ne(0)
       .and(leaf.and(0x40).ne(0))
-      .and(flags.and(PAGE_WRITE_SLOW).eqz())
       .and(beyond.eqz()),
   );
+  const slow = flags.and(PAGE_WRITE_SLOW);
+  const writable = mayWrite.and(slow.eqz());
   f.st64(entry, TLB_TAG_WRITE, select(writable, tag, invalid));
   f.st64(entry, TLB_TAG_EXEC, select(nx, invalid, tag));
   f.st32(entry, TLB_ADDEND, frame.shl(12).add(RAM_BASE).sub(page));
   const global = f.let(leaf.and(0x100).shrU(8));
-  f.st32(entry, TLB_FLAGS, global);
+  f.st32(entry, TLB_FLAGS, global.or(mayWrite.and(slow.eq(PageFlag.Code)).mul(TLB_FLAG_CODE)));
   f.if(listed, () => f.return(i32(FILLED)));
   const count = f.let(select(global, i32(TlbList.globalCount), TlbList.localCount));
   const list = select(global, i32(TlbList.globals), TlbList.locals);

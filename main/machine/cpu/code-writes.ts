@@ -1,0 +1,53 @@
+// Writes to pages that hold decoded code, as WebAssembly: a program that changes itself, or data on the same page as code.
+// Invariant: does what HostMemory.noteWrite and CodeCache.invalidate do for a frame whose only reason for slow writes is PageFlag.Code.
+
+import type { E } from '../wasm/expr.ts';
+import { i32, select } from '../wasm/expr.ts';
+import type { ModuleBuilder } from '../wasm/module.ts';
+import {
+  OP,
+  PAGE_CODE,
+  PAGE_FLAGS,
+  PAGE_WRITE_SLOW,
+  PageFlag,
+  RAM_BASE,
+  TLB_ADDEND,
+  TLB_FLAGS,
+  TLB_FLAG_CODE,
+} from './layout.ts';
+
+const Z = i32(0);
+/** Bytes of the longest instruction but one: where a record can begin that reaches into the written bytes. */
+const REACH = 14;
+
+/** Adds code_write(TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way. */
+export function defineCodeWrites(m: ModuleBuilder): void {
+  m.func('code_write', ['i32', 'i32', 'i32'], ['i32'], (f) => {
+    const [entry, lo, bytes] = f.params as unknown as [E, E, E];
+    f.if(entry.ld32(TLB_FLAGS).and(TLB_FLAG_CODE).eqz(), () => f.return(Z));
+    const h = f.let(lo.add(entry.ld32(TLB_ADDEND)));
+    const frame = f.let(h.sub(RAM_BASE).shrU(12));
+    // the frame may have become something else since the entry was made
+    f.if(frame.ld8u(PAGE_FLAGS).and(PAGE_WRITE_SLOW).ne(PageFlag.Code), () => f.return(Z));
+    const map = f.let(frame.shl(2).ld32(PAGE_CODE));
+    f.if(map.eqz(), () => f.return(h));
+    const offset = f.let(lo.and(4095));
+    const end = f.let(map.add(offset.add(bytes).shl(2)));
+    const from = f.let(offset.sub(select(offset.ltU(REACH), offset, REACH)));
+    const slot = f.let(map.add(from.shl(2)));
+    f.loop((head) => {
+      const record = f.let(slot.ld32());
+      f.if(record, () => {
+        const next = slot.sub(map).shrU(2).add(record.ld8u(OP.length));
+        f.if(next.gtU(offset), () => {
+          // the record looks itself up again
+          f.st16(record, OP.handler, 0);
+          f.st32(slot, 0, 0);
+        });
+      });
+      f.set(slot, slot.add(4));
+      f.brIf(head, slot.ltU(end));
+    });
+    f.return(h);
+  });
+}
