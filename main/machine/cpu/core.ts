@@ -8,7 +8,7 @@ import type { HostMemory } from './host-memory.ts';
 import { decodeTables, interpreterImage } from './interpreter.ts';
 import { tableBase } from './decode-tables.ts';
 import { writePrefixTables } from './decoder.ts';
-import { F, MAX_VCPUS, RunExit, STATE, STATE_BYTES, VCPU_AREA, VCPU_STATE_BYTES } from './layout.ts';
+import { F, MAX_VCPUS, RunExit, STATE, STATE_BYTES, Stall, VCPU_AREA, VCPU_STATE_BYTES } from './layout.ts';
 import { DEFAULT_CPUID, ExitCode, Delivery, createSystem, type System } from './system/index.ts';
 import type { CpuidPolicy } from './system/index.ts';
 import { Tlb } from './tlb.ts';
@@ -52,6 +52,8 @@ export class CpuCore {
   #returnRequested = false;
   /** #retired when an instruction last began an interrupt shadow: it lasts for exactly one more. */
   #shadowAt = 0;
+  /** Exceptions delivered since an instruction last retired. */
+  #stalled = 0;
   readonly #exit: Exit = { code: 0, info0: 0, info1: 0, info2: 0, info3: 0, retired: 0 };
 
   constructor(mem: HostMemory, bus: Bus = EMPTY_BUS) {
@@ -127,6 +129,7 @@ export class CpuCore {
     u8.copyWithin(STATE, v.base, v.base + STATE_BYTES);
     v.base = STATE;
     this.#current = v;
+    this.#stalled = 0;
     this.tlb.flush(true);
     this.system.recomputeMode();
   }
@@ -269,7 +272,11 @@ export class CpuCore {
       this.#entryFuel = fuel;
       this.#withheld = 0;
       this.#setField(F.fuel, fuel);
+      const u32 = this.mem.u32;
+      u32[Stall.fuel >> 2] = fuel;
+      u32[Stall.count >> 2] = this.#stalled;
       const reason = this.#enter(this.#width());
+      this.#stalled = u32[Stall.fuel >> 2] === this.#field(F.fuel) ? u32[Stall.count >> 2]! : 0;
       const done = fuel - this.#withheld - this.#field(F.fuel);
       this.#retired += done;
       this.#entryFuel = this.#withheld = 0;
@@ -292,6 +299,11 @@ export class CpuCore {
           this.#setField(F.faultVector, -1);
           const out = this.#exception(v, vector, error, 'fault', deliver, leave);
           if (out) return out;
+          // Handlers that fault at once, over and over: time goes on, or this would never end (hardware takes interrupts in between)
+          if (++this.#stalled >= Stall.limit) {
+            this.#stalled = 0;
+            this.#retired++;
+          }
           break;
         }
         case RunExit.Intercept: {

@@ -19,6 +19,11 @@ export const STATE = 0x1000;
 export const SCRATCH = 0x2000;
 /** A number of the x87 on its way: significand i64, then sign|exponent. */
 export const X87_TEMPORARY = 0xff00;
+/**
+ * Exceptions delivered since an instruction last retired: u32 fuel that was left at the last of them, and their number.
+ * A handler whose first instruction faults again would otherwise be entered for ever: see CpuCore.run.
+ */
+export const Stall = { fuel: 0x2900, count: 0x2904, limit: 16 } as const;
 export const VCPU_AREA = 0x1_0000; // 64 states of 4 KiB
 export const VCPU_STATE_BYTES = 4096;
 export const MAX_VCPUS = 64;

@@ -292,10 +292,12 @@ export class Tlb {
     if (this.#long() && hi !== (hi << 16) >> 16) return this.#fault(13);
     const maddr = this.#translate(lo, hi, Access.Exec);
     if (maddr < 0) return 0;
-    if (this.#isDevice(maddr))
-      throw new Error(
-        `The vCPU executes from device memory at ${maddr.toString(16)}, which no supported machine does.`,
-      );
+    // Nothing answers a fetch outside RAM: all ones, and FF FF is undefined
+    if (this.#isDevice(maddr)) {
+      this.#fault(6);
+      this.#i32[(STATE + F.faultHasError) >> 2] = 0;
+      return 0;
+    }
     return 1;
   }
 
