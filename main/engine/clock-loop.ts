@@ -161,6 +161,8 @@ export class ClockLoop {
     }
     this.#achieved = 0;
     this.#limited = false;
+    // a stopped clock leaves nothing half done: what the last epoch asked for happens at its end
+    await this.#lab.betweenEpochs(this.#now);
   }
 
   /** Sleeps while paced ahead of the wall clock; input wakes it. */

@@ -43,7 +43,7 @@ export interface LabDomain {
   samples: { at: number; cpuNs: number }[];
 }
 /** Calls about one domain. */
-type DomainCall = 'pauseDomain' | 'unpauseDomain' | 'shutdownDomain' | 'consoleInput' | 'figures';
+type DomainCall = 'destroyDomain' | 'pauseDomain' | 'unpauseDomain' | 'shutdownDomain' | 'consoleInput' | 'figures';
 
 interface LabHost {
   spec: HostSpec;
@@ -188,8 +188,10 @@ export class Lab implements Clocked {
             // not waited for: the epoch that this belongs to must end first
             if (this.#pauseOnCrash) void this.clock.pause();
           }
-          if (before !== s.state && s.state === 'shutdown')
+          if (before !== s.state && s.state === 'shutdown') {
             this.#event('domain-shutdown', `${d.spec.name} ${s.reason ?? 'shut down'}`, d, now);
+            if (s.shutdown === 'reboot') this.#inbox.unshift(() => this.#reboot(d));
+          }
         }
       }),
     );
@@ -256,7 +258,7 @@ export class Lab implements Clocked {
         firstFrame: m.firstFrame,
         frames: m.frames,
       })),
-      native: [...this.domains.values()].some((d) => d.host === h.spec.name && d.spec.mode === 'native'),
+      native: this.#domainsOn(h.spec.name).some((d) => isOnHost(d) && d.spec.mode === 'native'),
     }));
   }
 
@@ -429,7 +431,7 @@ export class Lab implements Clocked {
   refusals(mode: string, memoryMiB: number): Record<string, string> {
     const result: Record<string, string> = {};
     for (const [name, h] of this.#hosts) {
-      const on = this.#domainsOn(name).filter((d) => d.status.state !== 'lost');
+      const on = this.#domainsOn(name).filter(isOnHost);
       const free = Math.floor(h.report?.freeMiB ?? h.spec.memoryMiB);
       if (h.state !== 'running') result[name] = 'it is not running';
       else if (on.some((d) => d.spec.mode === 'native')) result[name] = 'a native kernel has this whole host';
@@ -444,7 +446,7 @@ export class Lab implements Clocked {
     spec: DomainSpec,
     keep: { uuid?: string; colour?: number } = {},
   ): Promise<string> {
-    const host = this.#host(hostName);
+    this.#host(hostName);
     const namesake = this.findDomain(spec.name);
     if (namesake && namesake.uuid !== keep.uuid) throw nameTaken('domain', spec.name);
     const refusal = this.refusals(spec.mode, spec.memoryMiB)[hostName];
@@ -462,9 +464,7 @@ export class Lab implements Clocked {
     return this.#task(`Create ${spec.name}`, uuid, async (task) => {
       const before = this.domains.get(uuid);
       task.phase = 'reading kernel';
-      const files: CarriedFiles = { kernel: await this.#readFile(spec.kernel, 'kernel') };
-      if (spec.mode !== 'native') files.kernel = await prepareKernel(files.kernel);
-      if (spec.ramdisk) files.ramdisk = await this.#readFile(spec.ramdisk, 'ramdisk');
+      const files = await this.#readFiles(spec);
       task.phase = 'building';
       this.onChanged();
       const domain: LabDomain = {
@@ -498,17 +498,8 @@ export class Lab implements Clocked {
       this.domains.set(uuid, domain);
       try {
         await this.#atBoundary(async () => {
-          host.early = [];
-          domain.domid = domain.status.domid = await host.proxy.call('createDomain', { spec, files });
-          for (const { domid, bytes } of host.early.splice(0)) if (domid === domain.domid) this.#print(domain, bytes);
-          domain.createdAt = domain.status.createdAt = this.clock.now;
-          domain.status.state = 'running';
+          await this.#build(domain, files);
           this.#event('domain-created', `${spec.name} created`, domain);
-          this.onJournal({
-            at: this.clock.now,
-            kind: 'create',
-            data: { uuid, host: hostName, colour: domain.colour, spec },
-          });
         });
       } catch (e) {
         if (before) this.domains.set(uuid, before);
@@ -519,6 +510,42 @@ export class Lab implements Clocked {
       await this.refresh();
       return uuid;
     });
+  }
+
+  async #readFiles(spec: DomainSpec): Promise<CarriedFiles> {
+    const files: CarriedFiles = { kernel: await this.#readFile(spec.kernel, 'kernel') };
+    if (spec.mode !== 'native') files.kernel = await prepareKernel(files.kernel);
+    if (spec.ramdisk) files.ramdisk = await this.#readFile(spec.ramdisk, 'ramdisk');
+    return files;
+  }
+
+  /** Builds a domain on its host, between two epochs. */
+  async #build(domain: LabDomain, files: CarriedFiles): Promise<void> {
+    const host = this.#host(domain.host);
+    const { uuid, spec, colour } = domain;
+    host.early = [];
+    domain.domid = domain.status.domid = await host.proxy.call('createDomain', { spec, files });
+    for (const { domid, bytes } of host.early.splice(0)) if (domid === domain.domid) this.#print(domain, bytes);
+    domain.createdAt = domain.status.createdAt = this.clock.now;
+    domain.samples = [{ at: this.clock.now, cpuNs: 0 }];
+    domain.status.state = 'running';
+    domain.status.reason = null;
+    this.onJournal({ at: this.clock.now, kind: 'create', data: { uuid, host: domain.host, colour, spec } });
+  }
+
+  /** A guest that shut down to reboot boots again in its place, before the next epoch (xl.cfg's on_reboot="restart"). */
+  async #reboot(domain: LabDomain): Promise<void> {
+    if (this.domains.get(domain.uuid) !== domain || domain.status.state !== 'shutdown') return;
+    try {
+      await this.#callOn(domain, 'destroyDomain', {});
+      domain.domid = -1;
+      await this.#build(domain, await this.#readFiles(domain.spec));
+      this.#event('domain-created', `${domain.spec.name} rebooted`, domain);
+    } catch (e) {
+      const { what, why } = toSentences(e);
+      domain.domid = -1;
+      domain.status.reason = `It shut down to reboot and could not be built again. ${what} ${why}`.trim();
+    }
   }
 
   async #readFile(path: string, field: string): Promise<Uint8Array> {
@@ -722,6 +749,10 @@ export class Lab implements Clocked {
     await Promise.all([...this.#hosts.values()].map((h) => h.proxy.end()));
   }
 }
+
+/** Whether its host knows it: not when it was lost, or stopped with the lab and was not booted again. */
+const isOnHost = (d: LabDomain): boolean =>
+  d.status.state === 'building' || (d.domid >= 0 && d.status.state !== 'lost');
 
 /** Takes a sample and gives the share of one pCPU over the last second of lab time (or since there are samples), in percent. */
 function cpuPercent(samples: { at: number; cpuNs: number }[], latest: { at: number; cpuNs: number }): number {

@@ -80,6 +80,25 @@ describe('npm run lab', () => {
     expect(steps.at(-1)!.message).toContain('no such words');
   });
 
+  it('boots a guest that reboots again, in its place', async () => {
+    write(
+      'reboot.yml',
+      `hosts: [{ name: alder, pcpus: 1, memoryMiB: 64, clockMHz: 250 }]
+domains: [{ name: one, host: alder, mode: pvh, kernel: 'builtin:dinghy-hw64', memoryMiB: 16 }]
+steps:
+  - expect: { domain: one, text: '$ ', within: 5s }
+  - type: { domain: one, text: "reboot\\n" }
+  - expect: { domain: one, text: '$ ', within: 5s }
+  - type: { domain: one, text: "uptime\\n" }
+  - expect: { domain: one, regex: 'up \\d', within: 2s }
+  - assert: { figure: domains.one.createdAt, above: 0 }
+`,
+    );
+    const run = await lab('reboot.yml');
+    expect(run.out).toMatch(/^Passed: 7 of 7 steps held/m);
+    expect(run.status).toBe(0);
+  });
+
   it('ends with status 1 when a figure is not as asserted', async () => {
     write('figure.yml', example.replace('above: 1000', 'below: 1000'));
     const run = await lab('figure.yml');

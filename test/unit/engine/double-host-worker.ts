@@ -1,5 +1,5 @@
 // A host's worker thread that simulates nothing: it keeps lab time, echoes what is typed, and fails as the typed text asks.
-// `crash` crashes the domain in the next epoch, `off` shuts it down, `die` ends the thread, `bug` fails inside the simulation. Lives in the tests only.
+// `crash` crashes the domain in the next epoch, `off` shuts it down, `reboot` too, `die` ends the thread, `bug` fails inside the simulation. Lives in the tests only.
 import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import type { HostReply, HostRequest, HostCalls } from '../../../main/engine/host-messages.ts';
@@ -47,9 +47,10 @@ const handlers: Handlers = {
         history.push(`${now} ${domid} ${text}`);
         if (text === 'die') process.exit(3);
         if (text === 'bug') throw new RangeError('frame 9 has no owner');
-        if (text === 'crash' || text === 'off') {
+        if (text === 'crash' || text === 'off' || text === 'reboot') {
           d.status.state = text === 'crash' ? 'crashed' : 'shutdown';
           d.status.reason = text === 'crash' ? 'a test asked for it' : 'powered off';
+          d.status.shutdown = text === 'off' ? 'poweroff' : text;
           say({ event: 'state', domid });
         } else print(domid, `[${now}] ${text}\n`);
       }

@@ -260,6 +260,32 @@ describe('domains', () => {
   });
 });
 
+describe('a guest that reboots', () => {
+  it('boots again in its place before the next epoch, at every speed', async () => {
+    for (const speed of [0, 1]) {
+      const lab = newLab();
+      await lab.addHost(host('alder', { memoryMiB: 64 }));
+      const a = await lab.createDomain('alder', domain('a'));
+      lab.clock.setSpeed(speed);
+      await lab.clock.step(2 * MS);
+      await lab.typeConsole(a, text('reboot'));
+      await lab.clock.step(3 * MS);
+      expect(lab.domain(a).status).toMatchObject({ state: 'running', reason: null, createdAt: 3 * MS });
+      expect(consoleOf(lab, a)).toBe(`a at 0\na at ${3 * MS}\n`);
+      expect(kinds(lab).slice(-2)).toEqual(['domain-shutdown', 'domain-created']);
+    }
+  });
+  it('stays off when it asked for that', async () => {
+    const lab = newLab();
+    await lab.addHost(host('alder'));
+    const a = await lab.createDomain('alder', domain('a'));
+    await lab.shutdownDomain(a, 'poweroff');
+    lab.clock.setSpeed(0);
+    await lab.clock.step(3 * MS);
+    expect(lab.domain(a).status).toMatchObject({ state: 'shutdown', reason: 'powered off' });
+  });
+});
+
 describe('undo', () => {
   it('brings back the domain destroyed last, with uuid, name and colour, and others stay', async () => {
     const lab = newLab();
@@ -394,6 +420,15 @@ describe('what is saved', () => {
     expect(again.domain(a).status).toMatchObject({ state: 'shutdown', colour: 1, domid: -1 });
     expect(again.domain(b).status).toMatchObject({ state: 'crashed', reason: 'a test asked for it', colour: 2 });
     expect((await refused(again.pauseDomain(a))).code).toBe('not-possible-now');
+    // a native kernel that does not run has no host to itself
+    const native = structuredClone(saved);
+    native.lab.domains = [{ ...saved.lab.domains[0]!, spec: domain('n', { mode: 'native' }) }];
+    const third = newLab(7);
+    await third.restore(native);
+    expect(third.hostStatuses()[0]!.native).toBe(false);
+    await third.restartDomain(a);
+    expect(third.domain(a).status.state).toBe('running');
+    expect(third.hostStatuses()[0]!.native).toBe(true);
     // they take no memory, and new ones get new colours and event numbers
     const c = await again.createDomain('alder', domain('c', { memoryMiB: 250 }));
     expect(again.domain(c).colour).toBe(3);
