@@ -81,12 +81,6 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       verb('lab.new', messages.verbs.newLab, IconPlus, () => void newLab()),
       verb('lab.open', messages.verbs.openLab, IconFolderOpen, () => void openLab()),
       verb('lab.export', messages.verbs.exportLab, IconDeviceFloppy, () => void exportLab()),
-      {
-        ...verb('clock.pauseOnCrash', messages.verbs.pauseOnCrash, undefined, () => {
-          preferences.pauseOnCrash = !preferences.pauseOnCrash;
-        }),
-        checked: preferences.pauseOnCrash,
-      },
       verb('view.theme', messages.verbs.theme, IconMoon, () => void switchTheme(bridge)),
       verb(
         'help.shortcuts',
@@ -215,7 +209,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
         separator,
         ...pick('host.add', 'link.edit'),
         separator,
-        ...pick('edit.undo', 'clock.pauseOnCrash', 'help.shortcuts'),
+        ...pick('edit.undo', 'help.shortcuts'),
       ];
     },
 

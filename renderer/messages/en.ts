@@ -304,7 +304,6 @@ export const en = {
     theme: 'Switch theme',
     cancelTask: (title: string) => `Cancel: ${title}`,
     nothingToUndo: 'nothing to undo',
-    pauseOnCrash: 'Pause the lab when a guest crashes',
     cannotCancel: 'cannot be cancelled at this point',
   },
 

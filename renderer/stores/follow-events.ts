@@ -1,5 +1,4 @@
-// What the window does by itself when the lab records something: a crash is told at once and shown, and
-// stops the clock unless the person chose otherwise; boundaries of a domain's
+// What the window does by itself when the lab records something: a crash is told at once and shown, boundaries of a domain's
 // life are spoken. Events that were recorded before this window looked are history and disturb nobody.
 import { watch } from 'vue';
 import type { LabEvent } from '../../shared/model.ts';
@@ -37,7 +36,6 @@ export function followEvents(): () => void {
         if (!ALARMING.has(event.kind)) continue;
         announcer.alarm(event.text);
         if (event.uuid === undefined) continue;
-        if (preferences.pauseOnCrash && lab.clock.running) void lab.pauseClock();
         selection.select(event.uuid);
         preferences.inspectorOpen = true;
       }

@@ -11,8 +11,6 @@ export interface Preferences {
   inspectorOpen: boolean;
   tab: string;
   singleKeys: boolean;
-  /** Stop the lab's clock when a guest crashes. */
-  pauseOnCrash: boolean;
 }
 
 const defaults: Preferences = {
@@ -20,7 +18,6 @@ const defaults: Preferences = {
   inspectorOpen: true,
   tab: 'console',
   singleKeys: true,
-  pauseOnCrash: true,
 };
 
 /** Takes from stored text only what has the right type. */
@@ -33,7 +30,6 @@ export function readPreferences(stored: string | null): Preferences {
     if (typeof found.inspectorOpen === 'boolean') result.inspectorOpen = found.inspectorOpen;
     if (typeof found.tab === 'string') result.tab = found.tab;
     if (typeof found.singleKeys === 'boolean') result.singleKeys = found.singleKeys;
-    if (typeof found.pauseOnCrash === 'boolean') result.pauseOnCrash = found.pauseOnCrash;
   } catch {
     return { ...defaults };
   }

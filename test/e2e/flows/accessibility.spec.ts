@@ -22,6 +22,38 @@ async function findings(page: Page): Promise<string[]> {
   );
 }
 
+test.describe('at 200 % zoom', () => {
+  // A window of 1440 by 900 at 200 % has this many CSS pixels.
+  test.use({ windowSize: { width: 720, height: 450 } });
+
+  test('nothing in the bars overlaps, nothing is cut, and axe finds nothing', async ({ page }) => {
+    await bootFirst(page);
+    await picture(page, 'zoom-200');
+    const cut = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(cut).toBeLessThanOrEqual(0);
+    for (const bar of [page.getByRole('banner'), page.getByRole('region', { name: 'Inspector' })]) {
+      const boxes: { name: string; left: number; right: number; top: number; bottom: number }[] = await bar
+        .locator('button:visible')
+        .evaluateAll((buttons) =>
+          buttons.map((button) => {
+            const { left, right, top, bottom } = button.getBoundingClientRect();
+            return { name: button.getAttribute('aria-label') ?? button.textContent, left, right, top, bottom };
+          }),
+        );
+      expect(boxes.length).toBeGreaterThan(4);
+      for (const [i, a] of boxes.entries()) {
+        expect(a.right, a.name).toBeLessThanOrEqual(720);
+        for (const b of boxes.slice(i + 1)) {
+          const apart =
+            a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+          expect(apart, `${a.name} and ${b.name}`).toBe(true);
+        }
+      }
+    }
+    expect(await findings(page)).toEqual([]);
+  });
+});
+
 for (const theme of ['dark', 'light'] as const) {
   for (const [width, height] of [
     [1440, 900],

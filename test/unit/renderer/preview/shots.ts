@@ -53,6 +53,9 @@ const shots: Record<string, Shot> = {
   },
   'stopped-dark': { hash: 'domains=7&state=stopped' },
   'many-dark': { hash: 'domains=100' },
+  'zoom-200-dark': { hash: 'domains=7', size: [720, 450] },
+  'zoom-200-first': { hash: 'state=first', size: [720, 450] },
+  'forced-colours': { hash: 'domains=7', act: (page) => page.emulateMedia({ forcedColors: 'active' }) },
 };
 
 const wanted = process.argv.slice(2);
