@@ -9,6 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { extractAll, listPackage } from '@electron/asar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeDeb, makeTarGz, makeZip } from '../../../scripts/archive-layout.ts';
 import { filesUnder, isRunTimeFile, nodeEntries, projectFolder } from '../../../scripts/build-targets.ts';
 import type { FromEngine } from '../../../shared/engine-process.ts';
 import { labService } from '../../../shared/lab-service.ts';
@@ -54,6 +55,33 @@ beforeAll(() => {
 afterAll(() => {
   endUtilityProcesses();
   rmSync(work, { recursive: true, force: true });
+});
+
+describe("packages by the system's own tools", () => {
+  const list = (command: string, args: readonly string[]): string =>
+    spawnSync(command, args, { encoding: 'utf8' }).stdout;
+
+  it('tar.gz holds the layout in one folder', () => {
+    const target = path.join(work, 'b.tar.gz');
+    makeTarGz(linux, target, 'x64');
+    expect(list('tar', ['-tzf', target])).toMatch(/^bulkhead-[^/]+-x64\/resources\/app\.asar$/m);
+  });
+
+  it('zip holds the layout in one folder', () => {
+    const target = path.join(work, 'b.zip');
+    makeZip(linux, target, 'x64');
+    expect(list('7z', ['l', '-ba', target])).toMatch(/bulkhead-[^/]+-x64\/resources\/app\.asar/);
+  });
+
+  it('deb installs the program, its command, menu entry and icon', () => {
+    const target = path.join(work, 'b.deb');
+    makeDeb(linux, target, 'amd64');
+    const files = list('dpkg-deb', ['--contents', target]);
+    expect(files).toContain('./opt/Bulkhead/resources/app.asar');
+    expect(files).toContain('./usr/bin/bulkhead -> /opt/Bulkhead/bulkhead');
+    expect(files).toContain('./usr/share/applications/bulkhead.desktop');
+    expect(list('dpkg-deb', ['--field', target, 'Architecture']).trim()).toBe('amd64');
+  });
 });
 
 describe('the unpacked Linux layout', () => {
