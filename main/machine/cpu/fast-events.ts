@@ -1,234 +1,39 @@
-// The everyday cases of events and privilege changes, as WebAssembly: delivery through a 32-bit or 64-bit gate to level 0, IRET to level 0 or 3,
-// fast system calls, CLI, STI, PUSHF, POPF, INVLPG. What is unusual in any way (a descriptor that is not flat, present and accessed, a frame
-// across two pages, TF, a task gate, an IST, an intercept) is left to cpu/system.
+// Events in the everyday cases, as WebAssembly: delivery through a 32-bit or 64-bit gate to level 0, and IRET to level 0 or 3.
+// What is unusual in any way (a descriptor that is not flat, present and accessed, a frame across two pages, TF, a task gate, an IST, an
+// intercept) is left to cpu/system.
 // Invariant: a function here either does exactly what its namesake in cpu/system does, or changes nothing and says so.
 
 import { E, i32, i64, select } from '../wasm/expr.ts';
-import type { FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
+import { FAST_CALLS, UNUSUAL } from './fast-calls.ts';
 import {
-  F,
-  GPR,
-  Intercept,
-  Next,
-  OP,
-  OpFlag,
-  STATE,
-  Seg,
-  SegAttr,
-  TLB_ADDEND,
-  TLB_BYTES,
-  TLB_INVALID,
-  TLB_SUPERVISOR,
-  TLB_TAG_EXEC,
-  TLB_TAG_READ,
-  TLB_TAG_WRITE,
-  TLB_USER,
-} from './layout.ts';
-import { MODE_KEY_64, ModeKey } from './mode.ts';
+  AC,
+  ARITHMETIC,
+  DF,
+  Fast,
+  ID,
+  IF,
+  IOPL,
+  NT,
+  RF,
+  TF,
+  VIF_VIP,
+  VM,
+  WRITE,
+  notCanonical,
+  segment,
+  state,
+  state64,
+} from './fast.ts';
+import { F, Intercept, Next, OP, OpFlag, Seg, SegAttr, TLB_ADDEND, TLB_TAG_READ, TLB_TAG_WRITE } from './layout.ts';
 import { entryOf } from './walk.ts';
 
 /** System routines with a `fast_` function, which takes the operation's address and returns a value of Next or UNUSUAL. */
-export const FAST_ROUTINES: ReadonlySet<string> = new Set([
-  'int_n',
-  'iret',
-  'syscall',
-  'sysret',
-  'sysenter',
-  'sysexit',
-  'cli',
-  'sti',
-  'pushf',
-  'popf',
-  'invlpg',
-]);
-/** Nothing has changed: call the system routine. */
-export const UNUSUAL = -1;
+export const FAST_ROUTINES: ReadonlySet<string> = new Set(['int_n', 'iret', ...Object.keys(FAST_CALLS)]);
 /** Bits of fast_deliver's second argument. */
 export const Event = { HasError: 1, Software: 2, Resume: 4 } as const;
 
 const Z = i32(0);
-const WRITE = 256;
-const ARITHMETIC = 0x8d5;
-const TF = 0x100;
-const IF = 0x200;
-const IOPL = 0x3000;
-const NT = 0x4000;
-const RF = 0x1_0000;
-const VM = 0x2_0000;
-const AC = 0x4_0000;
-const ID = 0x20_0000;
-const DF = 0x400;
-const VIF_VIP = 0x18_0000;
-/** Flags that SYSCALL and SYSRET can change. */
-const CLEARABLE = ARITHMETIC | TF | IF | DF | IOPL | NT | RF | AC | VIF_VIP | ID;
-const SYSRET_FLAGS = 0x3c_7fd7;
-const LMA = 0x400;
-const SCE = 1;
-const RCX = 1;
-const RDX = 2;
-const RSP = 4;
-const R11 = 11;
-
-/** 32-bit protected mode with flat segments, in the running code and after what is done here. */
-const KEY_32 = ModeKey.Code32 | ModeKey.Stack32 | ModeKey.Flat | ModeKey.FlatCode;
-/** Second word of a flat 4 GiB descriptor of level 0, accessed; code may be readable (bit 9) or not, AVL (bit 20) is free. */
-const FLAT_CODE = 0x00cf_9900;
-const FLAT_CODE_MASK = ~0x10_0200;
-const FLAT_DATA = 0x00cf_9300;
-const FLAT_DATA_MASK = ~0x10_0000;
-/** The same of 64-bit code, whose base and limit do not matter, and of data that may be a stack there. */
-const LONG_CODE = 0x20_9900;
-const LONG_CODE_MASK = 0x60_fd00;
-const LONG_STACK = 0x9300;
-const LONG_STACK_MASK = 0xfb00;
-const DPL_BIT = 13;
-
-const FLAT_ATTR = SegAttr.Present | SegAttr.NotSystem | SegAttr.RW | SegAttr.Accessed | SegAttr.G;
-const ATTR = {
-  data: FLAT_ATTR | SegAttr.DB,
-  code32: FLAT_ATTR | SegAttr.DB | SegAttr.Code,
-  code64: FLAT_ATTR | SegAttr.L | SegAttr.Code,
-} as const;
-
-const state = (field: number): E => Z.ld32(STATE + field);
-const state64 = (field: number): E => Z.ld64(STATE + field);
-const segment = (field: number, s: number): E => state(field + s * 4);
-const reg = (n: number): E => state64(GPR + n * 8);
-const notCanonical = (v: E): E => v.ne(v.shl(16n).shrS(16n));
-
-class Fast {
-  readonly f: FunctionBuilder;
-  readonly long: boolean;
-  readonly failed: number;
-
-  constructor(f: FunctionBuilder, mode: 32 | 64, failed: number) {
-    this.f = f;
-    this.long = mode === 64;
-    this.failed = failed;
-  }
-
-  /** Leaves without a change if `c`. */
-  no(c: E): void {
-    this.f.if(c, () => this.f.return(i32(this.failed)));
-  }
-  set(field: number, v: E | number): void {
-    this.f.st32(Z, STATE + field, v);
-  }
-  set64(field: number, v: E): void {
-    this.f.st64(Z, STATE + field, v);
-  }
-
-  /** Only flat protected mode: what is running here decodes and addresses memory the same way before and after. */
-  usualMode(): void {
-    if (this.long) {
-      this.no(state(F.mode).ne(MODE_KEY_64));
-      return;
-    }
-    this.no(state(F.mode).ne(KEY_32));
-    this.no(state(F.cr0).and(1).eqz());
-    this.no(state(F.efer).and(LMA));
-    this.no(state(F.flatLimit).ne(-1));
-  }
-
-  /** WebAssembly address of `bytes` bytes at a linear address (i64 in long mode) with level 0's or 3's permissions. */
-  at(linear: E, bytes: E | number, write = false, user: E = Z): E {
-    const lo = this.long ? linear.lo() : linear;
-    const hi = this.long ? linear.shrU(32n).lo() : Z;
-    const info = (bytes instanceof E ? bytes : i32(bytes)).or(write ? WRITE : 0);
-    const h = this.f.let(this.f.call('fast_at', lo, hi, info, user));
-    this.no(h.eqz());
-    return h;
-  }
-
-  /** A table's base plus an offset, as a linear address. */
-  address(base: number, offset: E): E {
-    return this.f.let(this.long ? state64(base).add(offset.zx()) : state(base).add(offset));
-  }
-
-  /** Both words of a GDT descriptor, accessed bit and all being as `want` says under `mask`. */
-  descriptor(selector: E, mask: number, want: E): { lo: E; hi: E } {
-    this.no(selector.and(4));
-    const offset = this.f.let(selector.and(0xfff8));
-    this.no(offset.eqz());
-    this.no(offset.add(7).gtU(state(F.gdtLimit)));
-    const h = this.at(this.address(F.gdtBase, offset), 8);
-    const lo = this.f.let(h.ld32());
-    const hi = this.f.let(h.ld32(4));
-    this.no(hi.and(mask).ne(want));
-    if (!this.long) this.no(lo.ne(0xffff));
-    return { lo, hi };
-  }
-  code(selector: E, level: E): { lo: E; hi: E } {
-    const dpl = level.shl(DPL_BIT);
-    return this.long
-      ? this.descriptor(selector, LONG_CODE_MASK, dpl.or(LONG_CODE))
-      : this.descriptor(selector, FLAT_CODE_MASK, dpl.or(FLAT_CODE));
-  }
-  stack(selector: E, level: E): { lo: E; hi: E } {
-    const dpl = level.shl(DPL_BIT);
-    return this.long
-      ? this.descriptor(selector, LONG_STACK_MASK, dpl.or(LONG_STACK))
-      : this.descriptor(selector, FLAT_DATA_MASK, dpl.or(FLAT_DATA));
-  }
-
-  segment(s: number, selector: E, base: E, limit: E, attr: E): void {
-    this.set(F.selector + s * 4, selector);
-    this.set(F.segAttr + s * 4, attr);
-    this.set(F.segLimit + s * 4, limit);
-    this.set64(F.segBase + s * 8, base);
-  }
-  /** Loads a segment register from a descriptor; CS has base 0 in 64-bit mode. */
-  load(s: number, selector: E, d: { lo: E; hi: E }): void {
-    const attr = d.hi.shrU(8).and(0xf0ff);
-    if (!this.long) return this.segment(s, selector, i64(0), i32(-1), attr);
-    const raw = this.f.let(d.lo.and(0xffff).or(d.hi.and(0xf_0000)));
-    const limit = select(d.hi.and(0x80_0000), raw.shl(12).or(0xfff), raw);
-    const base = d.lo
-      .shrU(16)
-      .or(d.hi.and(0xff).shl(16))
-      .or(d.hi.and(0xff00_0000 | 0));
-    this.segment(s, selector, s === Seg.CS ? i64(0) : base.zx(), limit, attr);
-  }
-
-  level(cpl: E): void {
-    this.set(F.cpl, cpl);
-    this.set(F.tlb, select(cpl.eq(3), i32(TLB_USER), TLB_SUPERVISOR));
-  }
-
-  /** EFLAGS with the bits of `mask` (not the arithmetic ones) from `value`. */
-  systemFlags(value: E, mask: number): void {
-    const kept = mask & ~ARITHMETIC;
-    this.set(F.eflags, state(F.eflags).and(~kept).or(value.and(kept)).or(2));
-  }
-  arithmeticFlags(value: E): void {
-    this.f.callVoid('set_flags', value.and(ARITHMETIC));
-  }
-
-  /** A return to level 3 takes away segments of inner levels: nothing to do if there are none. */
-  outerSegments(): void {
-    for (const s of [Seg.ES, Seg.FS, Seg.GS, Seg.DS]) {
-      const attr = this.f.let(segment(F.segAttr, s));
-      this.no(attr.and(SegAttr.Unusable).eqz().and(attr.shrU(SegAttr.DplShift).and(3).ne(3)));
-    }
-  }
-
-  iopl(): E {
-    return state(F.eflags).shrU(12).and(3);
-  }
-  /** Address of the instruction after `op`. */
-  nextRip(op: E): E {
-    const length = op.ld8u(OP.length);
-    return this.long ? state64(F.rip).add(length.zx()) : state(F.rip).add(length).zx();
-  }
-  /** Puts a stack pointer into RSP. */
-  sp(v: E): void {
-    this.set64(GPR + RSP * 8, this.long ? v : v.zx());
-  }
-  get rsp(): E {
-    return this.f.let(this.long ? reg(RSP) : reg(RSP).lo());
-  }
-}
 
 /** Adds fast_deliver and the fast_ routines. Needs walk_fill, set_flags and the imported interrupts_enabled. */
 export function defineFastEvents(m: ModuleBuilder, mode: 32 | 64): void {
@@ -288,24 +93,7 @@ export function defineFastEvents(m: ModuleBuilder, mode: 32 | 64): void {
       s.f.return(i32(Next.Jump));
     },
     iret,
-    syscall,
-    sysret,
-    sysenter,
-    sysexit,
-    cli: (s) => {
-      s.no(state(F.cr0).and(1).and(state(F.cpl).gtU(s.iopl())));
-      s.set(F.eflags, state(F.eflags).and(~IF).or(2));
-      s.f.return(i32(Next.Sequential));
-    },
-    sti: (s) => {
-      // where it opens interrupts the run loop has to know
-      s.no(state(F.eflags).and(IF).eqz());
-      s.no(state(F.cr0).and(1).and(state(F.cpl).gtU(s.iopl())));
-      s.f.return(i32(Next.Sequential));
-    },
-    pushf,
-    popf,
-    invlpg,
+    ...FAST_CALLS,
   };
   for (const name of FAST_ROUTINES)
     m.func(`fast_${name}`, ['i32'], ['i32'], (f) => routines[name]!(new Fast(f, mode, UNUSUAL), f.params[0]!), true);
@@ -459,145 +247,5 @@ function iret(s: Fast, op: E): void {
   s.arithmeticFlags(flags);
   s.set64(F.rip, rip);
   f.if(flags.and(IF).and(old.xor(-1)), () => f.callVoid('interrupts_enabled'));
-  f.return(i32(Next.Jump));
-}
-
-/** Flat CS and SS of a level, as fast system calls load them. */
-function loadFlat(s: Fast, cs: E, ss: E, cpl: number, code: number): void {
-  const dpl = cpl << SegAttr.DplShift;
-  s.segment(Seg.CS, cs.and(0xfffc).or(cpl), i64(0), i32(-1), i32(code | dpl));
-  s.segment(Seg.SS, ss.and(0xfffc).or(cpl), i64(0), i32(-1), i32(ATTR.data | dpl));
-  s.level(i32(cpl));
-}
-
-function syscall(s: Fast, op: E): void {
-  const { f } = s;
-  if (!s.long) return f.return(i32(UNUSUAL));
-  s.usualMode();
-  s.no(state(F.efer).and(SCE).eqz());
-  s.no(state(F.intercepts).and(Intercept.Syscall));
-  const flags = f.let(f.call('read_flags'));
-  s.set64(GPR + RCX * 8, s.nextRip(op));
-  s.set64(GPR + R11 * 8, flags.and(~RF).zx());
-  const mask = f.let(state(F.sfmask).or(RF).and(CLEARABLE));
-  f.if(mask.and(ARITHMETIC), () => s.arithmeticFlags(flags.and(mask.xor(-1))));
-  s.set(F.eflags, state(F.eflags).and(mask.and(~ARITHMETIC).xor(-1)).or(2));
-  const selectors = f.let(state(F.star + 4).and(0xffff));
-  loadFlat(s, selectors, selectors.add(8), 0, ATTR.code64);
-  s.set64(F.rip, state64(F.lstar));
-  f.return(i32(Next.Jump));
-}
-
-function sysret(s: Fast, op: E): void {
-  const { f } = s;
-  if (!s.long) return f.return(i32(UNUSUAL));
-  s.usualMode();
-  s.no(op.ld8u(OP.flags).and(OpFlag.OpSize64).eqz());
-  s.no(state(F.efer).and(SCE).eqz());
-  s.no(state(F.cpl));
-  const rip = f.let(reg(RCX));
-  s.no(notCanonical(rip));
-  const old = f.let(state(F.eflags));
-  const flags = f.let(reg(R11).lo().and(SYSRET_FLAGS));
-  s.no(flags.or(old).and(TF));
-  s.systemFlags(flags, CLEARABLE);
-  s.arithmeticFlags(flags);
-  const selectors = f.let(state(F.star + 4).shrU(16));
-  loadFlat(s, selectors.add(16), selectors.add(8), 3, ATTR.code64);
-  s.set64(F.rip, rip);
-  f.if(flags.and(IF).and(old.xor(-1)), () => f.callVoid('interrupts_enabled'));
-  f.return(i32(Next.Jump));
-}
-
-function sysenter(s: Fast): void {
-  const { f } = s;
-  if (s.long) return f.return(i32(UNUSUAL));
-  s.usualMode();
-  const selector = f.let(state(F.sysenterCs).and(0xfffc));
-  s.no(selector.eqz());
-  s.no(state(F.intercepts).and(Intercept.Syscall));
-  s.set(
-    F.eflags,
-    state(F.eflags)
-      .and(~(VM | IF | RF))
-      .or(2),
-  );
-  s.sp(state(F.sysenterEsp));
-  loadFlat(s, selector, selector.add(8), 0, ATTR.code32);
-  s.set64(F.rip, state(F.sysenterEip).zx());
-  f.return(i32(Next.Jump));
-}
-
-function sysexit(s: Fast, op: E): void {
-  const { f } = s;
-  if (s.long) return f.return(i32(UNUSUAL));
-  s.usualMode();
-  s.no(op.ld8u(OP.flags).and(OpFlag.OpSize64));
-  const selector = f.let(state(F.sysenterCs).and(0xfffc));
-  s.no(selector.eqz().or(state(F.cpl)));
-  s.no(state(F.eflags).and(TF));
-  s.sp(reg(RCX).lo());
-  loadFlat(s, selector.add(16), selector.add(24), 3, ATTR.code32);
-  s.set64(F.rip, reg(RDX).lo().zx());
-  f.return(i32(Next.Jump));
-}
-
-function pushf(s: Fast, op: E): void {
-  const { f, long } = s;
-  s.usualMode();
-  s.no(op.ld8u(OP.flags).and(OpFlag.OpSize16));
-  const sp = f.let(long ? s.rsp.sub(8n) : s.rsp.sub(4));
-  const h = s.at(sp, long ? 8 : 4, true, state(F.cpl).eq(3));
-  const flags = f.let(f.call('read_flags')).and(~(VM | RF));
-  if (long) f.st64(h, 0, flags.zx());
-  else f.st32(h, 0, flags);
-  s.sp(sp);
-  f.return(i32(Next.Sequential));
-}
-
-function popf(s: Fast, op: E): void {
-  const { f, long } = s;
-  s.usualMode();
-  s.no(op.ld8u(OP.flags).and(OpFlag.OpSize16));
-  const old = f.let(state(F.eflags));
-  const cpl = f.let(state(F.cpl));
-  const sp = s.rsp;
-  const h = s.at(sp, long ? 8 : 4, false, cpl.eq(3));
-  const flags = f.let(h.ld32());
-  s.no(flags.or(old).and(TF));
-  const mask = f.let(i32(DF | NT | AC | ID | RF));
-  f.if(cpl.leU(s.iopl()), () => f.set(mask, mask.or(IF)));
-  f.if(cpl.eqz(), () => f.set(mask, mask.or(IOPL)));
-  s.sp(long ? sp.add(8n) : sp.add(4));
-  s.set(F.eflags, old.and(mask.xor(-1)).or(flags.and(~RF).and(mask)).or(2));
-  s.arithmeticFlags(flags);
-  f.if(state(F.eflags).and(old.xor(-1)).and(IF), () => f.callVoid('interrupts_enabled'));
-  f.if(
-    state(F.eflags)
-      .xor(old)
-      .and(IF | AC)
-      .eqz(),
-    () => f.return(i32(Next.Sequential)),
-  );
-  s.set64(F.rip, s.nextRip(op));
-  f.return(i32(Next.Jump));
-}
-
-function invlpg(s: Fast, op: E): void {
-  const { f, long } = s;
-  s.usualMode();
-  s.no(state(F.cpl));
-  s.no(state(F.intercepts).and(Intercept.Invlpg));
-  // the register form is an undefined instruction
-  s.no(op.ld8u(OP.bytes).geU(0xc0));
-  const seg = f.let(op.ld8u(OP.seg));
-  const offset = f.let(f.call('ea_offset', op));
-  const base = seg.shl(3).ld64(STATE + F.segBase);
-  const linear = f.let(offset.add(long ? select(seg.geU(Seg.FS), base, i64(0)) : base));
-  if (long) s.no(notCanonical(linear));
-  const entry = f.let(entryOf(linear.lo(), Z));
-  for (const tlb of [0, TLB_BYTES])
-    for (const tag of [TLB_TAG_READ, TLB_TAG_WRITE, TLB_TAG_EXEC]) f.st32(entry, tlb + tag, TLB_INVALID);
-  s.set64(F.rip, s.nextRip(op));
   f.return(i32(Next.Jump));
 }

@@ -4,7 +4,8 @@
 import type { Instruction, Operand, Size } from '../isa/instruction.ts';
 import { Semantics, rawLoad, rawStore, loadSlot, storeSlot, REG } from '../isa/semantics.ts';
 import { E, i32, i64, select } from '../wasm/expr.ts';
-import { FAST_ROUTINES, UNUSUAL } from './fast-events.ts';
+import { UNUSUAL } from './fast-calls.ts';
+import { FAST_ROUTINES } from './fast-events.ts';
 import type { FunctionBuilder, Label, Local } from '../wasm/function.ts';
 import {
   F,

@@ -15,7 +15,8 @@ import {
   STATE,
   Seg,
 } from '../../../../main/machine/cpu/layout.ts';
-import { FAST_ROUTINES, UNUSUAL, Event } from '../../../../main/machine/cpu/fast-events.ts';
+import { UNUSUAL } from '../../../../main/machine/cpu/fast-calls.ts';
+import { Event, FAST_ROUTINES } from '../../../../main/machine/cpu/fast-events.ts';
 import { Delivery } from '../../../../main/machine/cpu/system/index.ts';
 import type { RoutineName } from '../../../../main/machine/cpu/system/index.ts';
 import { Bench, RAM_BYTES, Random, difference } from './side-by-side.ts';
@@ -138,6 +139,14 @@ function record(b: Bench, r: Random, long: boolean, name: string): number {
   u8[ARENA + OP.index] = SLOT_ZERO;
   u8[ARENA + OP.imm] = r.below(32);
   u8[ARENA + OP.bytes] = name === 'invlpg' ? (r.once(8) ? 0xc0 : 0x38) : 0;
+  if (name === 'mov_from_cr') {
+    // CR0 to CR7 into a register, with REX.R and REX.B now and then
+    const rex = long ? r.pick([0x48, 0x48, 0x49, 0x4c]) : 0;
+    const rm = r.below(8);
+    u8[ARENA + OP.bytes] = 0xc0 | (r.pick([0, 2, 3, 4, r.below(8)]) << 3) | rm;
+    u8[ARENA + OP.bytes + 2] = rex;
+    u8[ARENA + OP.rm] = (rm | ((rex & 1) << 3)) * 8;
+  }
   u8[ARENA + OP.flags] = r.once(10) ? OpFlag.OpSize16 : long && !r.once(10) ? OpFlag.OpSize64 : 0;
   return ARENA;
 }
