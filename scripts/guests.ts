@@ -26,11 +26,24 @@ const grubLibraries = ['libefiboot1', 'libefivar1', 'libdevmapper1.02.1', 'libfu
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-function fetchOne(apt: PrivateApt, guest: GuestPackage, manifest: Manifest): void {
+/** The record of a guest whose files are all in the cache, or null. */
+function cached(guest: GuestPackage, previous: Manifest | null): Manifest['packages'][number] | null {
+  const entry = previous?.packages.find((known) => known.id === guest.id) ?? null;
+  const complete = guest.files.every((file) => existsSync(join(cache, guest.id, file.to)));
+  return complete ? entry : null;
+}
+
+function fetchOne(apt: PrivateApt, guest: GuestPackage, previous: Manifest | null, manifest: Manifest): void {
+  const have = cached(guest, previous);
   let found = apt.show(guest.package, guest.architecture);
   if (found !== null && guest.metapackage) {
     const kernel = found.depends.find((name) => name.startsWith('linux-image-'));
     found = kernel === undefined ? null : apt.show(kernel, guest.architecture);
+  }
+  if (have !== null && (found === null || found.version === have.version)) {
+    manifest.packages.push(have);
+    say(`${guest.id}: ${have.name} ${have.version} (${have.architecture}) is already there`);
+    return;
   }
   if (found === null) {
     throw new GuestFetchError(`This Debian's package lists have no ${guest.package} for ${guest.architecture}.`);
@@ -77,6 +90,16 @@ function fetchLibraries(apt: PrivateApt, manifest: Manifest): string {
   return ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu'].map((path) => join(tree, path)).join(':');
 }
 
+/** The manifest of an earlier run; null when there is none that can be read. */
+function readManifest(): Manifest | null {
+  try {
+    const manifest = JSON.parse(readFileSync(join(cache, 'manifest.json'), 'utf8')) as Manifest;
+    return manifest.version === 1 ? manifest : null;
+  } catch {
+    return null;
+  }
+}
+
 function listFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.name !== '.apt' && entry.name !== 'manifest.json')
@@ -103,9 +126,10 @@ function main(): number {
     return 2;
   }
   const manifest: Manifest = { version: 1, packages: [], files: [] };
+  const previous = readManifest();
   say('Reading the package lists ...');
   const complaints = apt.update();
-  for (const guest of guestPackages) attempt(guest.id, () => fetchOne(apt, guest, manifest));
+  for (const guest of guestPackages) attempt(guest.id, () => fetchOne(apt, guest, previous, manifest));
   const init = readFileSync(join(root, 'scripts', 'guests', 'init.sh'));
   for (const architecture of ['amd64', 'i386']) {
     const busybox = join(cache, `busybox-${architecture}`, 'busybox');
