@@ -60,7 +60,7 @@ describe('buildInitramfs', () => {
     const members = readCpio(gunzipSync(image));
     const find = (path: string): Member | undefined => members.find((member) => member.path === path);
     expect(find('init')?.mode).toBe(0o100755);
-    expect(find('bin/busybox')?.data).toEqual(busybox);
+    expect(Uint8Array.from(find('bin/busybox')!.data)).toEqual(busybox);
     expect(find('bin/sh')?.mode).toBe(0o120777);
     expect(find('dev/console')?.device).toEqual([5, 1]);
     expect(buildInitramfs(busybox, new TextEncoder().encode('#!/bin/sh\n'))).toEqual(image);
