@@ -107,6 +107,9 @@ const scas: Body = (s, delta) => {
   return s.flag('zf');
 };
 
+/** WebAssembly's i16x8.splat, i32x4.splat and i64x2.splat. */
+const SPLAT = { 16: [0xfd, 0x10], 32: [0xfd, 0x11], 64: [0xfd, 0x12] };
+
 /** Elements that fit from a WebAssembly address to the end of its page. */
 const roomInPage = (h: E, log2: number): E => i32(4096).sub(h.and(4095)).shrU(log2);
 
@@ -155,10 +158,23 @@ function bulkStos(s: Semantics, n: E): E {
     else {
       const at = s.let(to);
       const end = s.let(to.add(length));
-      s.f.loop((head) => {
-        rawStore(s.f, at, size as Size, v);
-        s.f.set(at, at.add(size / 8));
-        s.f.brIf(head, at.ltU(end));
+      const pattern = s.let(v.op(SPLAT[size as 16 | 32 | 64], 'v128'));
+      // 64 bytes at a time, then what is left
+      s.f.block((few) => {
+        s.f.loop((head) => {
+          s.f.brIf(few, end.sub(at).ltU(64));
+          for (let k = 0; k < 64; k += 16) s.f.stV128(at, k, pattern);
+          s.f.set(at, at.add(64));
+          s.f.br(head);
+        });
+      });
+      s.f.block((done) => {
+        s.f.loop((head) => {
+          s.f.brIf(done, at.geU(end));
+          rawStore(s.f, at, size as Size, v);
+          s.f.set(at, at.add(size / 8));
+          s.f.br(head);
+        });
       });
     }
     advance(s, REG.DI, length);
