@@ -52,7 +52,7 @@ export class CpuCore {
   #returnRequested = false;
   /** #retired when an instruction last began an interrupt shadow: it lasts for exactly one more. */
   #shadowAt = 0;
-  /** Exceptions delivered since an instruction last retired. */
+  /** Exceptions delivered in this run since an instruction last retired: none where a budget ends. */
   #stalled = 0;
   readonly #exit: Exit = { code: 0, info0: 0, info1: 0, info2: 0, info3: 0, retired: 0 };
 
@@ -129,7 +129,6 @@ export class CpuCore {
     u8.copyWithin(STATE, v.base, v.base + STATE_BYTES);
     v.base = STATE;
     this.#current = v;
-    this.#stalled = 0;
     this.tlb.flush(true);
     this.system.recomputeMode();
   }
@@ -214,6 +213,7 @@ export class CpuCore {
     const start = this.#retired;
     const end = start + budget;
     this.#shadowAt = start; // a shadow that a run left behind is still on
+    this.#stalled = 0;
     const exit = this.#exit;
     const leave = (code: number, fromState: boolean): Exit => {
       exit.code = code;

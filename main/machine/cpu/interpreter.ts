@@ -399,6 +399,8 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
       const setRip = () => f.st64(Z, STATE + F.rip, ripAt(mode, op.ld16u(OP.pageOffset)).zx());
       f.loop((lookup) => {
         spill(fuel);
+        // a fetch fault belongs to the next instruction: not before its budget has come, nor before the trap of a single step
+        f.if(fuel.eqz(), () => f.return(i32(RunExit.Budget)));
         f.set(op, f.call('lookup'));
         f.if(op.eqz(), () => {
           deliver(lookup, fuel);
