@@ -17,6 +17,8 @@ import {
 } from './layout.ts';
 
 const Z = i32(0);
+/** WebAssembly's v128.any_true. */
+const ANY_TRUE = 0x53;
 /** Bytes of the longest instruction but one: where a record can begin that reaches into the written bytes. */
 const REACH = 14;
 
@@ -35,18 +37,28 @@ export function defineCodeWrites(m: ModuleBuilder): void {
     const end = f.let(map.add(offset.add(bytes).shl(2)));
     const from = f.let(offset.sub(select(offset.ltU(REACH), offset, REACH)));
     const slot = f.let(map.add(from.shl(2)));
-    f.loop((head) => {
-      const record = f.let(slot.ld32());
-      f.if(record, () => {
-        const next = slot.sub(map).shrU(2).add(record.ld8u(OP.length));
-        f.if(next.gtU(offset), () => {
-          // the record looks itself up again
-          f.st16(record, OP.handler, 0);
-          f.st32(slot, 0, 0);
+    // most places hold no record: four at a time
+    f.loop((four) => {
+      f.block((none) => {
+        f.brIf(none, slot.ldV128().v1(ANY_TRUE, 'i32').eqz());
+        const at = f.let(slot);
+        const last = f.let(select(slot.add(16).ltU(end), slot.add(16), end));
+        f.loop((head) => {
+          const record = f.let(at.ld32());
+          f.if(record, () => {
+            const next = at.sub(map).shrU(2).add(record.ld8u(OP.length));
+            f.if(next.gtU(offset), () => {
+              // the record looks itself up again
+              f.st16(record, OP.handler, 0);
+              f.st32(at, 0, 0);
+            });
+          });
+          f.set(at, at.add(4));
+          f.brIf(head, at.ltU(last));
         });
       });
-      f.set(slot, slot.add(4));
-      f.brIf(head, slot.ltU(end));
+      f.set(slot, slot.add(16));
+      f.brIf(four, slot.ltU(end));
     });
     f.return(h);
   });
