@@ -32,6 +32,8 @@ export async function bootFirst(page: Page): Promise<void> {
   await page.keyboard.press('Enter');
   await expect(tiles(page)).toHaveCount(1);
   await consoleSays(page, /dinghy\$ *$/);
+  // The next key typed is the guest's.
+  await expect(page.locator('.xterm-helper-textarea')).toBeFocused();
 }
 
 /** What the terminal shows, by its accessibility tree. */
