@@ -2,6 +2,7 @@
 // ports or MMIO; an HVM guest has its local APIC and the hypervisor's MSRs.
 
 import type { Bus } from '../machine/cpu/bus.ts';
+import { SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, writeSleepControl } from './hvm/sleep.ts';
 import type { Host } from './host.ts';
 import { hvmMmioRead, hvmMmioWrite, hvmReadMsr, hvmWriteMsr } from './hvm/devices.ts';
 
@@ -15,7 +16,7 @@ export class GuestBus implements Bus {
   ioRead(port: number, size: number): number {
     const v = this.host.loaded;
     v?.domain.count(v.domain.counters.exits, 'io');
-    void port;
+    if ((port === SLEEP_CONTROL_PORT || port === SLEEP_STATUS_PORT) && v?.hvm) return 0;
     return size === 1 ? 0xff : size === 2 ? 0xffff : 0xffff_ffff;
   }
 
@@ -23,6 +24,7 @@ export class GuestBus implements Bus {
     const v = this.host.loaded;
     if (!v) return;
     v.domain.count(v.domain.counters.exits, 'io');
+    if (port === SLEEP_CONTROL_PORT && v.hvm) writeSleepControl(v, value);
     // XEN_HVM_DEBUGCONS_IOPORT
     if (port === 0xe9 && size === 1) v.domain.onConsoleIo?.(Uint8Array.of(value));
   }

@@ -1,6 +1,7 @@
 // ACPI tables of a PVH domain: local APICs and nothing else. There is no PM hardware, so the FADT says "hardware-reduced"
 // (ACPI Specification 6.4, 5.2.9 and 5.2.12).
 
+import { SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, SLEEP_TYPE_S5 } from '../../hypervisor/hvm/sleep.ts';
 import * as aml from '../../machine/platform/aml.ts';
 
 const HEADER_BYTES = 36;
@@ -24,7 +25,10 @@ export function buildPvhAcpi(base: number, vcpus: number): PvhAcpi {
     'DSDT',
     2,
     Uint8Array.from([
-      ...aml.name('\\_S5', aml.packageOf(aml.integer(0), aml.integer(0), aml.integer(0), aml.integer(0))),
+      ...aml.name(
+        '\\_S5',
+        aml.packageOf(aml.integer(SLEEP_TYPE_S5), aml.integer(SLEEP_TYPE_S5), aml.integer(0), aml.integer(0)),
+      ),
     ]),
   );
   const fadtAt = align(dsdtAt + dsdt.length);
@@ -88,7 +92,17 @@ function buildFadt(dsdt: number): Uint8Array {
   view.setUint32(112 - HEADER_BYTES, HW_REDUCED | WBINVD, true);
   view.setUint8(131 - HEADER_BYTES, 1); // minor version: 5.1
   view.setBigUint64(140 - HEADER_BYTES, BigInt(dsdt), true);
+  ioRegister(view, 244 - HEADER_BYTES, SLEEP_CONTROL_PORT);
+  ioRegister(view, 256 - HEADER_BYTES, SLEEP_STATUS_PORT);
   return table('FACP', 5, new Uint8Array(view.buffer));
+}
+
+/** Generic Address Structure (5.2.3.2) of one byte in I/O space. */
+function ioRegister(view: DataView, at: number, port: number): void {
+  view.setUint8(at, 1);
+  view.setUint8(at + 1, 8);
+  view.setUint8(at + 3, 1);
+  view.setBigUint64(at + 4, BigInt(port), true);
 }
 
 function buildMadt(vcpus: number): Uint8Array {
