@@ -5,9 +5,10 @@
 import { CpuCore } from '../../main/machine/cpu/core.ts';
 import { HostMemory } from '../../main/machine/cpu/host-memory.ts';
 import { PAGE_CODE, PAGE_FLAGS, RAM_BASE, Seg, VCPU_AREA, VCPU_STATE_BYTES } from '../../main/machine/cpu/layout.ts';
-import { INSTRUCTIONS } from '../../main/machine/isa/table.ts';
 import type { Bus } from '../../main/machine/cpu/bus.ts';
 import type { Vcpu, VcpuState } from '../../main/machine/cpu/vcpu.ts';
+import type { Random } from './random.ts';
+import { randomCode } from './random-code.ts';
 
 export const RAM = 256 * 1024;
 export const MODES = [
@@ -33,80 +34,6 @@ const DATA = 0x18000;
 const STACK = 0x20000;
 const HANDLERS = 0x30000;
 const PATTERN = 0xa5;
-
-/** Numbers that follow from a seed (mulberry32). */
-export class Random {
-  #a: number;
-  constructor(seed: number) {
-    this.#a = seed >>> 0;
-  }
-  /** 32 random bits. */
-  bits(): number {
-    this.#a = (this.#a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(this.#a ^ (this.#a >>> 15), this.#a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  }
-  /** 0 <= result < n. */
-  below(n: number): number {
-    return Math.floor((this.bits() / 2 ** 32) * n);
-  }
-  pick<T>(of: readonly T[]): T {
-    return of[this.below(of.length)]!;
-  }
-  chance(oneIn: number): boolean {
-    return this.below(oneIn) === 0;
-  }
-}
-
-const ENCODINGS = INSTRUCTIONS.flatMap((instruction) =>
-  instruction.encodings.map((encoding) => ({ instruction, encoding })),
-);
-const MANDATORY = [null, 0x66, 0xf3, 0xf2];
-const PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
-
-/** Bytes of a row of the instruction table with random operands and prefixes; long enough whatever its immediates are. */
-export function encodingBytes(
-  r: Random,
-  { instruction, encoding: e }: (typeof ENCODINGS)[number],
-  long: boolean,
-): number[] {
-  const out: number[] = [];
-  if (r.chance(4)) out.push(r.pick(PREFIXES));
-  if (instruction.name === 'movs' || instruction.name === 'stos') if (r.chance(2)) out.push(0xf3);
-  if (e.prefixes.length === 1 && e.prefixes[0]) out.push(MANDATORY[e.prefixes[0]]!);
-  if (long && r.chance(2)) out.push(0x40 | r.below(16));
-  if (e.map > 0) out.push(0x0f);
-  if (e.map > 1) out.push(e.map === 2 ? 0x38 : 0x3a);
-  out.push(e.plusRegister ? (e.opcode & 0xf8) | r.below(8) : e.opcode);
-  if (e.modrm) {
-    const modrm = e.modrmBytes
-      ? e.modrmBytes[0] + r.below(e.modrmBytes[1] - e.modrmBytes[0] + 1)
-      : (r.below(256) & 0xc7) | ((e.digit ?? r.below(8)) << 3);
-    out.push(modrm);
-    // SIB or a short displacement; sometimes an address in the data area
-    if ((modrm & 0xc7) === 5 || (modrm & 0xc7) === 6)
-      out.push(r.below(256), r.chance(2) ? 0x80 : r.below(256), long ? 0 : 1, 0);
-    else if (modrm < 0xc0) for (let n = 0; n < modrm >> 6; n++) out.push(r.below(256));
-  }
-  if (e.operands.some((o) => 'IJOP'.includes(o.kind)))
-    out.push(r.below(256), r.chance(2) ? 0 : r.below(256), r.chance(2) ? 1 : r.below(256), 0);
-  return out;
-}
-
-/** Random code of one of three kinds: bytes, rows of the table, rows with some bytes changed. */
-function code(r: Random, bytes: Uint8Array, long: boolean): void {
-  const kind = r.below(4);
-  for (let at = 0; at < bytes.length;) {
-    if (kind === 0) {
-      bytes[at++] = r.below(256);
-      continue;
-    }
-    const row = encodingBytes(r, r.pick(ENCODINGS), long);
-    if (kind === 1 && r.chance(3)) row[r.below(row.length)] = r.below(256);
-    for (const b of row) if (at < bytes.length) bytes[at++] = b;
-  }
-}
 
 /** Devices without memory: answers follow from addresses; an odd byte written to a port raises an interrupt. */
 export class FuzzBus implements Bus {
@@ -243,8 +170,8 @@ export function scene(r: Random, mode: Mode, user: boolean): Snapshot {
   const real = mode === 'real';
   const paged = long || mode === 'paging32' || mode === 'pae' || (mode === 'vm86' && r.chance(2));
   for (let at = DATA; at < RAM; at += 4) view.setUint32(at, r.chance(3) ? r.bits() : r.below(RAM), true);
-  code(r, ram.subarray(CODE, CODE + CODE_BYTES), mode === 'long');
-  code(r, ram.subarray(HANDLERS, HANDLERS + 0x1000), long);
+  randomCode(r, ram.subarray(CODE, CODE + CODE_BYTES), mode === 'long');
+  randomCode(r, ram.subarray(HANDLERS, HANDLERS + 0x1000), long);
   const cpl = mode === 'vm86' || user ? 3 : 0;
 
   // GDT: null, ring 0 code and data, ring 3 code and data, a TSS, 16-bit code, 64-bit code of both rings, then random descriptors

@@ -4,7 +4,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { ExitCode } from '../../main/machine/cpu/system/index.ts';
-import { FuzzMachine, MODES, Random, difference, scene, type Mode, type Snapshot } from './cpu-machine.ts';
+import { FuzzMachine, MODES, difference, scene, type Mode, type Snapshot } from './cpu-machine.ts';
+import { Random } from './random.ts';
 
 const CASES = Number(process.env.BULKHEAD_FUZZ ?? 40);
 const FIRST = Number(process.env.BULKHEAD_FUZZ_SEED ?? 1);

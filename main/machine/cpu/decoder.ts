@@ -102,6 +102,8 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   );
   const opcode = f.let(b);
   const root = f.let(opcode);
+  // REX.B makes 90 an XCHG with R8 (SDM vol. 2, NOP): the row of 91 and its kin, with register number 0
+  if (long) f.if(b.eq(0x90).and(rex.and(1)), () => f.set(root, 0x91));
   f.if(b.eq(0x0f), () => {
     f.set(opcode, p.ld8u());
     f.set(p, p.add(1));
