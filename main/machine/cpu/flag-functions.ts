@@ -11,38 +11,50 @@ const R = () => Z.ld64(STATE + F.ccR);
 const A = () => Z.ld64(STATE + F.ccA);
 const B = () => Z.ld64(STATE + F.ccB);
 
-/** Runs the expression for the current kind and returns it. Order: Raw Explicit Add Adc Sub Sbb Logic. */
-function byKind(f: FunctionBuilder, values: E[]): void {
-  const kind = f.let(Z.ld32(STATE + F.ccOp));
-  values.forEach((v, k) => f.if(kind.eq(k), () => f.return(v)));
-  f.return(Z);
-}
 const bit = (v: E, n: number): E => v.lo().shrU(n).and(1);
 const sign = (v: E): E => v.shrU(63n).lo();
 
+/** A flag (i32 0 or 1) of lazy flags whose kind is known; r, a, b (i64) are read more than once. */
+export function flagOfKind(name: 'cf' | 'pf' | 'af' | 'sf' | 'of', kind: number, r: E, a: E, b: E): E {
+  const { Raw, Explicit, Add, Adc, Sub, Sbb, Logic } = FlagKind;
+  switch (name) {
+    case 'cf':
+      if (kind === Sub) return a.ltU(b);
+      if (kind === Logic) return Z;
+      if (kind === Add) return r.ltU(a);
+      if (kind === Adc) return r.leU(a);
+      return kind === Sbb ? a.leU(b) : bit(a, 0);
+    case 'of':
+      if (kind === Raw) return bit(a, 11);
+      if (kind === Explicit) return bit(b, 0);
+      if (kind === Logic) return Z;
+      return kind === Add || kind === Adc ? sign(a.xor(r).and(b.xor(r))) : sign(a.xor(b).and(a.xor(r)));
+    case 'af':
+      if (kind === Logic) return Z;
+      return kind === Raw || kind === Explicit ? bit(a, 4) : bit(a.xor(b).xor(r), 4);
+    case 'sf':
+      return kind === Raw ? bit(a, 7) : sign(r);
+    case 'pf':
+      return kind === Raw ? bit(a, 2) : r.lo().and(255).popcnt().and(1).xor(1);
+  }
+}
+
+/** Returns a flag by the current kind, which is compared with `kinds` in this order; the last one needs no comparison. */
+function byKind(f: FunctionBuilder, name: 'cf' | 'pf' | 'af' | 'sf' | 'of', kinds: readonly number[]): void {
+  const kind = f.let(Z.ld32(STATE + F.ccOp));
+  const value = (k: number): E => flagOfKind(name, k, R(), A(), B());
+  for (const k of kinds.slice(0, -1)) f.if(kind.eq(k), () => f.return(value(k)));
+  f.return(value(kinds.at(-1)!));
+}
+
 export function defineFlags(m: ModuleBuilder): void {
-  m.func('get_cf', [], ['i32'], (f) => {
-    const kind = f.let(Z.ld32(STATE + F.ccOp));
-    f.if(kind.eq(FlagKind.Sub), () => f.return(A().ltU(B())));
-    f.if(kind.eq(FlagKind.Logic), () => f.return(Z));
-    f.if(kind.eq(FlagKind.Add), () => f.return(R().ltU(A())));
-    f.if(kind.eq(FlagKind.Adc), () => f.return(R().leU(A())));
-    f.if(kind.eq(FlagKind.Sbb), () => f.return(A().leU(B())));
-    f.return(bit(A(), 0));
-  });
-  const add = () => sign(A().xor(R()).and(B().xor(R())));
-  const sub = () => sign(A().xor(B()).and(A().xor(R())));
-  m.func('get_of', [], ['i32'], (f) => byKind(f, [bit(A(), 11), bit(B(), 0), add(), add(), sub(), sub(), Z]));
-  const af = () => bit(A().xor(B()).xor(R()), 4);
-  m.func('get_af', [], ['i32'], (f) => byKind(f, [bit(A(), 4), bit(A(), 4), af(), af(), af(), af(), Z]));
-  m.func('get_sf', [], ['i32'], (f) => {
-    f.if(Z.ld32(STATE + F.ccOp).eqz(), () => f.return(bit(A(), 7)));
-    f.return(sign(R()));
-  });
-  m.func('get_pf', [], ['i32'], (f) => {
-    f.if(Z.ld32(STATE + F.ccOp).eqz(), () => f.return(bit(A(), 2)));
-    f.return(R().lo().and(255).popcnt().and(1).xor(1));
-  });
+  const { Raw, Explicit, Add, Adc, Sub, Sbb, Logic } = FlagKind;
+  // the most frequent kinds first; Raw and Explicit agree on CF and AF, all but Raw on SF and PF
+  m.func('get_cf', [], ['i32'], (f) => byKind(f, 'cf', [Sub, Logic, Add, Adc, Sbb, Explicit]));
+  m.func('get_of', [], ['i32'], (f) => byKind(f, 'of', [Raw, Explicit, Add, Adc, Sub, Sbb, Logic]));
+  m.func('get_af', [], ['i32'], (f) => byKind(f, 'af', [Raw, Explicit, Add, Adc, Sub, Sbb, Logic]));
+  m.func('get_sf', [], ['i32'], (f) => byKind(f, 'sf', [Raw, Logic]));
+  m.func('get_pf', [], ['i32'], (f) => byKind(f, 'pf', [Raw, Logic]));
   m.func('get_sf_ne_of', [], ['i32'], (f) => f.return(f.let(f.call('get_sf')).xor(f.let(f.call('get_of')))));
   m.func('set_cf_of', ['i32', 'i32'], [], (f) => {
     // ZF SF PF AF stay

@@ -6,7 +6,7 @@ import { i32, i64, select, type Semantics, type E } from './semantics.ts';
 /** The shift count operand, masked to 5 or 6 bits, as i32 (SDM vol. 2: 6 bits with a 64-bit operand). */
 function count(s: Semantics, i: number): E {
   const v = s.read(i);
-  return s.let((v.t === 'i64' ? v.lo() : v).and(s.size === 64 ? 63 : 31));
+  return s.value(v.lo().and(s.size === 64 ? 63 : 31));
 }
 const wide = (s: Semantics, v: E, signed = false): E => s.let(signed ? s.normal(v, s.size) : v.zx());
 const narrow = (s: Semantics, v: E): E => (s.size === 64 ? v : v.lo());

@@ -221,8 +221,14 @@ export abstract class Semantics {
   let(e: E): Local {
     return this.f.let(e);
   }
+  /** Like `let`, but a constant stays one, so that `if` can decide now. Must not be assigned to. */
+  value(e: E): E {
+    return e.k === undefined ? this.f.let(e) : e;
+  }
   if(c: E, then: () => void, otherwise?: () => void): void {
-    this.f.if(c, then, otherwise);
+    if (c.k === undefined) this.f.if(c, then, otherwise);
+    else if (c.k !== 0n) then();
+    else otherwise?.();
   }
   /** A constant of the type used for values of `size` bits. */
   k(size: Size, v: number | bigint): E {

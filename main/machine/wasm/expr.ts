@@ -133,7 +133,9 @@ export class E {
     return this.bin('remU', x);
   }
   and(x: Arg): E {
-    return this.bin('and', x);
+    const y = this.like(x);
+    if (this.k !== undefined && y.k !== undefined) return konst(this.t, this.k & y.k);
+    return this.bin('and', y);
   }
   or(x: Arg): E {
     return this.bin('or', x);
@@ -240,7 +242,8 @@ export class E {
   // conversions
   /** i64 -> i32 (low half); i32 stays. */
   lo(): E {
-    return this.t === 'i32' ? this : this.op(0xa7, 'i32');
+    if (this.t === 'i32') return this;
+    return this.k === undefined ? this.op(0xa7, 'i32') : konst('i32', this.k);
   }
   /** i32 -> i64 zero-extended; i64 stays. */
   zx(): E {

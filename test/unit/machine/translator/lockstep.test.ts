@@ -1,0 +1,125 @@
+// The translated tier agrees with the interpreter on every architectural effect and on the number of retired instructions.
+
+import { describe, expect, it } from 'vitest';
+import { Random, loop, straightLine, type Program } from './programs.ts';
+import { CODE, DATA, DATA_PAGES, STACK, TwoTiers, difference } from './two-tiers.ts';
+import { F } from '../../../../main/machine/cpu/layout.ts';
+import { ExitCode } from '../../../../main/machine/cpu/system/index.ts';
+
+const SOME = [
+  0n,
+  1n,
+  0x7fn,
+  0x80n,
+  0xffn,
+  0x7fffn,
+  0x8000n,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_ffffn,
+  (1n << 63n) - 1n,
+  -1n,
+];
+
+function randomState(m: TwoTiers, r: Random): void {
+  for (let n = 0; n < (m.mode === 64 ? 16 : 8); n++) {
+    const wide = (BigInt(r.word()) << 32n) | BigInt(r.word());
+    const v = r.once(3) ? r.pick(SOME) : wide;
+    m.vcpu.setReg(n, BigInt.asUintN(m.mode, v));
+  }
+  m.vcpu.setReg(4, BigInt(STACK));
+  m.vcpu.rflags = 2 | (r.word() & 0x8d5);
+  m.vcpu.rip = BigInt(CODE);
+  m.vcpu.set64(F.cr2, 0n);
+}
+function fillData(m: TwoTiers, r: Random): void {
+  m.mem.copyIn(DATA, Uint8Array.from(r.bytes(DATA_PAGES * 4096)));
+}
+const listing = ({ code }: Program): string => Buffer.from(code).toString('hex');
+
+describe.each([32, 64] as const)('%i-bit code', (mode) => {
+  it('straight-line programs with every budget and a fault at every memory access', () => {
+    const r = new Random(0x1234 + mode);
+    const m = new TwoTiers(mode);
+    fillData(m, r);
+    let faults = 0;
+    let dropped = 0;
+    for (let n = 0; n < 40; n++) {
+      const program = straightLine(r, mode, 1 + r.below(24), 6);
+      randomState(m, r);
+      const region = m.load(program.code)!;
+      expect(region, listing(program)).not.toBeNull();
+      dropped += region.flagsDropped;
+      const run = (budget: number, what: string): number => {
+        const { interpreted, translated } = m.compare(region, budget);
+        expect(difference(interpreted, translated), `${listing(program)} ${what}`).toBe('');
+        return interpreted.vector;
+      };
+      for (const budget of [0, 1, region.length - 1, region.length, region.length + 1, 1000])
+        run(budget, `budget ${budget}`);
+      for (let page = 0; page < program.pages; page++)
+        for (const bits of [0, 1]) {
+          m.map((DATA >> 12) + page, bits);
+          if (run(1000, `page ${page} mapped as ${bits}`) === 14) faults++;
+          m.map((DATA >> 12) + page, 3);
+        }
+    }
+    expect(m.translated).toBeGreaterThan(1000);
+    expect(faults).toBeGreaterThan(30);
+    expect(dropped).toBeGreaterThan(20);
+  });
+
+  it('loops, whatever budget ends them', () => {
+    const r = new Random(0x777 + mode);
+    const m = new TwoTiers(mode);
+    fillData(m, r);
+    let loops = 0;
+    for (let n = 0; n < 40; n++) {
+      const program = loop(r, mode, 1 + r.below(12), 3);
+      randomState(m, r);
+      const region = m.load(program.code)!;
+      expect(region, listing(program)).not.toBeNull();
+      if (region.loops) loops++;
+      for (const budget of [r.below(region.length), 3 * region.length + 1, 50 + r.below(300), 2000]) {
+        const { interpreted, translated } = m.compare(region, budget);
+        expect(difference(interpreted, translated), `${listing(program)} budget ${budget}`).toBe('');
+      }
+      if (program.pages > 0) {
+        m.map(DATA >> 12, 0);
+        const { interpreted, translated } = m.compare(region, 500);
+        expect(difference(interpreted, translated), `${listing(program)} without its first page`).toBe('');
+        m.map(DATA >> 12, 3);
+      }
+    }
+    expect(loops).toBeGreaterThan(40);
+    expect(m.translated).toBeGreaterThan(10_000);
+  });
+
+  it('a store into its own code takes effect at the next instruction', () => {
+    const m = new TwoTiers(mode);
+    randomState(m, new Random(5));
+    m.vcpu.setReg(0, 1n);
+    // ADD EAX, 1; MOV byte [next instruction's immediate], 7; ADD EAX, 1
+    const target = CODE + 3 + (mode === 64 ? 8 : 7) + 2;
+    const address = [target & 255, target >> 8, 0, 0];
+    const store = mode === 64 ? [0xc6, 0x04, 0x25, ...address, 7] : [0xc6, 0x05, ...address, 7];
+    const region = m.load([0x83, 0xc0, 1, ...store, 0x83, 0xc0, 1])!;
+    const { interpreted, translated } = m.compare(region, 3);
+    expect(difference(interpreted, translated)).toBe('');
+    expect(translated.registers[0]).toBe(9n);
+    expect(m.translated).toBe(2);
+  });
+
+  it('nothing it does not know is translated', () => {
+    const m = new TwoTiers(mode);
+    randomState(m, new Random(9));
+    expect(m.load([0xf4])).toBeNull();
+    // NOP; HLT
+    const region = m.load([0x90, 0xf4])!;
+    expect(region.length).toBe(1);
+    const { interpreted, translated } = m.compare(region, 5);
+    expect(difference(interpreted, translated)).toBe('');
+    expect(translated.code).toBe(ExitCode.Halt);
+    expect(m.translated).toBe(1);
+  });
+});
