@@ -69,6 +69,33 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     expect(dropped).toBeGreaterThan(20);
   });
 
+  it('every condition after every kind of flags', () => {
+    const m = new TwoTiers(mode);
+    randomState(m, new Random(3));
+    const wide = mode === 64 ? [0x48] : [];
+    // ADD, SUB, CMP, AND, ADC, SBB of EAX and EBX; INC, NEG, SHL of EAX by 1 and by CL, which is 0 or not
+    const setters = [0x01, 0x29, 0x39, 0x21, 0x11, 0x19].map((opcode) => [opcode, 0xd8]);
+    setters.push([0xff, 0xc0], [0xf7, 0xd8], [0xd1, 0xe0], [0xd3, 0xe0]);
+    const values = [0n, 1n, -1n, 1n << BigInt(mode - 1), (1n << BigInt(mode - 1)) - 1n];
+    for (const setter of setters) {
+      // MOV ECX, 0 leaves the flags; SETcc CL and LEA EDX, [ECX + EDX * 2] collect them
+      const collect = Array.from({ length: 16 }, (_, cc) => [0x0f, 0x90 | cc, 0xc1, 0x8d, 0x14, 0x51]).flat();
+      const region = m.load([...wide, ...setter, 0xb9, 0, 0, 0, 0, ...collect])!;
+      expect(region.length).toBe(2 + 32);
+      for (const a of values)
+        for (const b of values) {
+          m.vcpu.setReg(0, BigInt.asUintN(mode, a));
+          m.vcpu.setReg(3, BigInt.asUintN(mode, b));
+          m.vcpu.setReg(1, BigInt.asUintN(mode, b));
+          m.vcpu.setReg(2, 0n);
+          m.vcpu.rflags = 2 | (b === 1n ? 0x8d5 : 0);
+          const { interpreted, translated } = m.compare(region, region.length);
+          expect(difference(interpreted, translated), `${setter} of ${a} and ${b}`).toBe('');
+        }
+    }
+    expect(m.translated).toBe(setters.length * values.length ** 2 * 34);
+  });
+
   it('loops, whatever budget ends them', () => {
     const r = new Random(0x777 + mode);
     const m = new TwoTiers(mode);

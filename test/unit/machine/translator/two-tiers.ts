@@ -115,23 +115,33 @@ export class TwoTiers {
     const exit = this.core.run(this.vcpu, budget);
     return this.#outcome(exit.code, exit.info0, exit.info1, already + exit.retired);
   }
-  /** Enters the region once; what it leaves over is interpreted. */
+  /** Enters the region whenever its start is reached and there is fuel for it; the rest is interpreted. */
   #translate(region: TranslatedRegion, budget: number): Outcome {
     const i32 = this.mem.i32;
-    i32[(STATE + F.fuel) >> 2] = budget;
     i32[(STATE + F.faultVector) >> 2] = -1;
-    const why = region.enter();
-    const left = i32[(STATE + F.fuel) >> 2]!;
-    const done = budget - left;
-    if (left < 0 || done < 0) throw new RangeError(`The region was given ${budget} instructions and left ${left}.`);
-    this.translated += done;
-    if (why === RegionExit.Fault) {
-      const vector = i32[(STATE + F.faultVector) >> 2]!;
-      const error = i32[(STATE + F.faultHasError) >> 2]! ? i32[(STATE + F.faultError) >> 2]! : 0;
-      i32[(STATE + F.faultVector) >> 2] = -1;
-      return this.#outcome(ExitCode.Exception, vector, error, done);
+    let retired = 0;
+    for (;;) {
+      i32[(STATE + F.fuel) >> 2] = budget - retired;
+      const why = region.enter();
+      const left = i32[(STATE + F.fuel) >> 2]!;
+      const done = budget - retired - left;
+      if (left < 0 || done < 0) throw new RangeError(`The region left ${left} of ${budget - retired} instructions.`);
+      this.translated += done;
+      retired += done;
+      if (why === RegionExit.Fault) {
+        const vector = i32[(STATE + F.faultVector) >> 2]!;
+        const error = i32[(STATE + F.faultHasError) >> 2]! ? i32[(STATE + F.faultError) >> 2]! : 0;
+        i32[(STATE + F.faultVector) >> 2] = -1;
+        return this.#outcome(ExitCode.Exception, vector, error, retired);
+      }
+      if (why === RegionExit.Fuel) return this.#interpret(budget - retired, retired);
+      while (this.vcpu.rip !== BigInt(CODE) && retired < budget) {
+        const exit = this.core.run(this.vcpu, 1);
+        retired += exit.retired;
+        if (exit.code !== ExitCode.Budget) return this.#outcome(exit.code, exit.info0, exit.info1, retired);
+      }
+      if (retired === budget) return this.#interpret(0, retired);
     }
-    return this.#interpret(left, done);
   }
 
   /** Runs both tiers from the present state, which is there again afterwards. Returns both outcomes. */
