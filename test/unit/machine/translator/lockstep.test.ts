@@ -96,6 +96,26 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     expect(m.translated).toBe(setters.length * values.length ** 2 * 34);
   });
 
+  it('an access across the end of a page in the TLB faults for the next page', () => {
+    const m = new TwoTiers(mode);
+    randomState(m, new Random(7));
+    m.map((DATA >> 12) + 1, 0);
+    const at = (opcode: number, offset: number): number[] => {
+      const address = [offset & 255, ((DATA >> 8) & 255) | (offset >> 8), 0, 0];
+      return mode === 64 ? [opcode, 0x04, 0x25, ...address] : [opcode, 0x05, ...address];
+    };
+    // MOV r32, m32 and MOV m32, r32, within the page and then across its end
+    for (const opcode of [0x8b, 0x89]) {
+      const region = m.load([...at(opcode, 0x10), 0x90, ...at(opcode, 0xffe)])!;
+      m.core.run(m.vcpu, 1);
+      m.vcpu.rip = BigInt(CODE);
+      const { interpreted, translated } = m.compare(region, 10);
+      expect(difference(interpreted, translated)).toBe('');
+      expect(translated.vector).toBe(14);
+      expect(translated.cr2).toBe(BigInt(DATA + 0x1000));
+    }
+  });
+
   it('loops, whatever budget ends them', () => {
     const r = new Random(0x777 + mode);
     const m = new TwoTiers(mode);
