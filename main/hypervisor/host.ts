@@ -182,7 +182,11 @@ export class Host {
     d.events.reset();
     d.grants.release();
     if (d.pv) d.pv.release();
-    for (const v of d.vcpus) this.core.destroyVcpu(v.machine);
+    for (const v of d.vcpus) {
+      // VCPUOP_register_vcpu_info holds a writable reference to its frame
+      if (v.infoRegistered) this.types.putPageAndType(v.infoMfn);
+      this.core.destroyVcpu(v.machine);
+    }
     const f = this.frames;
     // Pins first: then the tables unwind by themselves and every frame loses its last type reference.
     for (let mfn = 0; mfn < f.frames; mfn++)

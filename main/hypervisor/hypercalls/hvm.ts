@@ -4,6 +4,7 @@ import { Errno } from '../abi/errno.ts';
 import { DOMID_SELF } from '../abi/constants.ts';
 import { copyOutView, viewIn } from '../guest-memory.ts';
 import { isLongMode } from '../hvm/mode.ts';
+import { updateWallClock } from '../time/pv-clock.ts';
 import { type Call, type Result, u32 } from './call.ts';
 
 const Param = {
@@ -70,7 +71,10 @@ function param(c: Call, set: boolean): number {
     // The rest is the toolstack's.
     if (index !== Param.CALLBACK_IRQ && index !== Param.VM86_TSS) return -Errno.EPERM;
     c.d.params[index] = view.getBigUint64(8, true);
-    if (index === Param.CALLBACK_IRQ) c.d.shinfo32 = !isLongMode(c.v);
+    if (index === Param.CALLBACK_IRQ) {
+      c.d.shinfo32 = !isLongMode(c.v);
+      updateWallClock(c.d); // it lies elsewhere in the other layout
+    }
     return 0;
   }
   if (!READABLE.has(index)) return -Errno.EPERM;
