@@ -25,6 +25,10 @@ export interface DomainReport {
   mode: string;
   /** Lab time at which it was created, ns. */
   createdAt: number;
+  /** How long it has existed: lab time, ns. */
+  virtualNs: number;
+  /** The same on this computer's clock, ms; null for a domain the scenario did not create itself. */
+  wallMs: number | null;
   /** Lab time its vCPUs ran, ns. */
   cpuNs: number;
   consoleBytes: number;
@@ -89,6 +93,7 @@ export async function runScenario(lab: Lab, loaded: LoadedScenario, log: (line: 
   for (const d of loaded.domains) {
     if (!passed) break;
     await attempt({ create: d.spec.name }, async () => {
+      createdOnWall.set(lab, (createdOnWall.get(lab) ?? new Map()).set(d.spec.name, performance.now()));
       await lab.createDomain(d.host, d.spec);
       return null;
     });
@@ -221,10 +226,16 @@ async function assertFigure(
   return null;
 }
 
+/** When each domain of a scenario was created, on this computer's clock (ms), by name. */
+const createdOnWall = new WeakMap<Lab, Map<string, number>>();
+
 async function domainReport(lab: Lab, d: LabDomain): Promise<DomainReport> {
   const { state, reason, host, mode, createdAt, cpuNs } = d.status;
   const figures = state === 'lost' ? null : await lab.figures(d.uuid);
-  return { state, reason, host, mode, createdAt, cpuNs, consoleBytes: d.console.end, figures };
+  const virtualNs = lab.clock.now - createdAt;
+  const began = createdOnWall.get(lab)?.get(d.spec.name);
+  const wallMs = began === undefined ? null : Math.round(performance.now() - began);
+  return { state, reason, host, mode, createdAt, virtualNs, wallMs, cpuNs, consoleBytes: d.console.end, figures };
 }
 
 async function domainReports(lab: Lab, gone: Gone): Promise<Report['domains']> {
