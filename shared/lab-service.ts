@@ -3,6 +3,8 @@
 import { z } from 'zod';
 import { DomainSpec, HostSpec, LinkSpec } from './model.ts';
 import type { FileReport, Figures, LabEvent, LabStatus, Template } from './model.ts';
+import { inspectionEvents, inspectionMethods } from './inspection-service.ts';
+import { migrationEvents, migrationMethods } from './migration-service.ts';
 import { event, method, type Client, type Implementation } from './rpc.ts';
 
 const uuid = z.strictObject({ uuid: z.string() });
@@ -81,6 +83,9 @@ export const labService = {
     cancelTask: method<void>()(z.strictObject({ id: z.int() })),
     /** Writes a copy of the lab file. */
     exportLab: method<void>()(z.strictObject({ path: z.string() })),
+
+    ...migrationMethods,
+    ...inspectionMethods,
   },
   events: {
     /** The whole status, when it changed, at most ten times a second. */
@@ -90,6 +95,9 @@ export const labService = {
     console: event<ConsoleChunk>()(uuid),
     /** About five samples a second while the lab runs. */
     figures: event<FiguresSample>()(uuid),
+
+    ...migrationEvents,
+    ...inspectionEvents,
   },
 } as const;
 

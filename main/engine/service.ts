@@ -7,7 +7,9 @@ import { DomainSpec, type LabEvent, type LabStatus } from '../../shared/model.ts
 import { invalidArgument, serve, type PortLike } from '../../shared/rpc.ts';
 import { inspectFile } from './inspect.ts';
 import { templates } from './kernels.ts';
+import { inspectionService } from './inspection-service.ts';
 import type { Lab } from './lab.ts';
+import { migrationService } from './migration-service.ts';
 
 const STATUS_EVERY_MS = 100;
 const FIGURES_EVERY_MS = 200;
@@ -83,8 +85,12 @@ export class LabServer {
 
   #implementation(): LabImplementation {
     const lab = this.#lab;
+    const migration = migrationService(lab);
+    const inspection = inspectionService(lab);
     return {
       methods: {
+        ...migration.methods,
+        ...inspection.methods,
         snapshot: async () => {
           await lab.refresh();
           return this.status();
@@ -150,6 +156,8 @@ export class LabServer {
         exportLab: ({ path }) => this.#store.exportTo(path),
       },
       events: {
+        ...migration.events,
+        ...inspection.events,
         status: (_filter, send) => {
           this.#statusListeners.add(send);
           send(this.status());
