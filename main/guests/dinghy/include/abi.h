@@ -7,7 +7,7 @@
 enum {
     SYS_exit, SYS_fork, SYS_exec, SYS_wait, SYS_pipe, SYS_read, SYS_write, SYS_close, SYS_dup2, SYS_open, SYS_map, SYS_unmap,
     SYS_pid, SYS_kill, SYS_yield, SYS_sleep, SYS_clock, SYS_info, SYS_foreground, SYS_power, SYS_xenstore, SYS_seek, SYS_list,
-    SYS_group, SYS_net,
+    SYS_group, SYS_net, SYS_signal, SYS_signal_return, SYS_alarm,
     SYS_count
 };
 
@@ -29,6 +29,12 @@ enum {
 #define EPIPE 32
 #define ENOSYS 38
 #define ECONNREFUSED 111
+
+// Signals, numbered as everywhere. What is not listed may be sent, too; without a handler all but SIGCHLD end the process.
+enum { SIGINT = 2, SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGUSR1 = 10, SIGSEGV = 11, SIGALRM = 14, SIGTERM = 15, SIGCHLD = 17, SIGNALS = 32 };
+// SYS_signal: instead of a handler's address.
+#define SIGNAL_DEFAULT 0
+#define SIGNAL_IGNORE 1
 
 // Power-off kinds, as sched_op's shutdown reasons number them.
 enum { POWER_OFF = 0, POWER_REBOOT = 1, POWER_CRASH = 3 };
@@ -66,10 +72,18 @@ struct info_counters {
 };
 
 // SYS_net: operations. Addresses are in host byte order.
-enum { NET_INFO, NET_PING, NET_LISTEN, NET_ACCEPT, NET_CONNECT };
+enum { NET_INFO, NET_PING, NET_LISTEN, NET_ACCEPT, NET_CONNECT, NET_UDP_OPEN, NET_UDP_SEND, NET_UDP_RECEIVE };
 struct info_net {
     u32 up, address, mask, gateway;
     u8 mac[6];
 };
+
+// One datagram to send, or where one is to be received and how long to wait for it.
+struct net_datagram {
+    u32 address, port;
+    u64 data, timeout_ns;
+    u32 bytes;
+};
+#define DATAGRAM_MAX 1472
 
 enum { XS_OP_READ, XS_OP_WRITE, XS_OP_LIST, XS_OP_REMOVE };

@@ -74,14 +74,14 @@ int user_range(uptr address, uptr bytes, bool write);
 int user_string(char *to, uptr address, uptr size);
 
 // ---- files ----
-enum { FILE_CONSOLE = 1, FILE_PIPE_READ, FILE_PIPE_WRITE, FILE_ARCHIVE, FILE_DISK, FILE_TCP };
+enum { FILE_CONSOLE = 1, FILE_PIPE_READ, FILE_PIPE_WRITE, FILE_ARCHIVE, FILE_DISK, FILE_TCP, FILE_UDP };
 struct pipe;
 struct archive_entry;
 struct file {
     u8 kind;
     u16 refs;
     u64 position;
-    union { struct pipe *pipe; const struct archive_entry *entry; struct disk *disk; struct tcp *tcp; };
+    union { struct pipe *pipe; const struct archive_entry *entry; struct disk *disk; struct tcp *tcp; struct udp *udp; };
 };
 struct file *file_new(u8 kind);
 void file_close(struct file *file);
@@ -131,7 +131,12 @@ struct process {
     u64 cpu_ns;
     u64 slice_start;
     int exit_status;
-    bool killed;
+    bool killed;             // a signal ends it on its way back to user mode
+    u8 killed_by;
+    u32 pending, blocked, ignored; // signals as bits
+    uptr handlers[SIGNALS];
+    uptr signal_return;      // where a handler returns to
+    u64 alarm_at;            // when SIGALRM comes, 0 = never
     struct file *files[FILES];
     char name[16];
 };
@@ -176,11 +181,13 @@ int process_exec(struct trap_frame *frame, const char *path, const char *argumen
 int kernel_thread(const char *name, void (*run)(void));
 noreturn void process_exit(int status);
 int process_wait(int *status);
-int process_kill(int pid);
+int process_kill(int pid, u32 signal);
+/// Lets a process that sleeps or runs elsewhere notice what has changed.
+void process_notify(struct process *p);
 void process_foreground(int group);
 /// Control-C on the console: ends the processes of the foreground group.
 void process_interrupt(void);
-/// Sleeps until wakeup(channel), until `deadline` (ns, 0 = none) or until killed. Returns 0, -EAGAIN on time-out, -EINTR when killed.
+/// Sleeps until wakeup(channel), until `deadline` (ns, 0 = none) or until a signal. Returns 0, -EAGAIN on time-out, -EINTR for a signal.
 int sleep_on(void *channel, u64 deadline);
 /// Sleeps until wakeup(channel), also when killed.
 void sleep_always(void *channel);
@@ -191,6 +198,22 @@ void return_to_user(struct trap_frame *frame);
 /// The timer's interrupt: wakes sleepers and ends slices.
 void timer_tick(void);
 void account_user_entry(void);
+
+// ---- signals (signal.c) ----
+void signal_send(struct process *p, u32 signal);
+/// A signal is waiting that ends a sleep.
+static inline bool signal_waits(const struct process *p) {
+    return p->killed || (p->pending & ~p->blocked);
+}
+/// Ends the process or enters handlers, on the way back to user mode.
+void signal_deliver(struct trap_frame *frame);
+/// True when a handler takes the signal that an exception stands for; it runs on the way back.
+bool signal_exception(u32 signal);
+int signal_action(u32 signal, uptr handler, uptr signal_return);
+/// The end of a handler: registers are again what they were. Returns what the interrupted code had in the result register.
+uptr signal_return(struct trap_frame *frame, uptr saved);
+/// SIGALRM at `at` (clock_ns time), 0 = never.
+void alarm_set(u64 at);
 
 // ---- system calls, traps ----
 void system_call(struct trap_frame *frame);

@@ -23,6 +23,20 @@ u16 checksum(u32 sum, const void *data, u32 bytes);
 /// One echo request; ns until its answer, or -EAGAIN after `timeout_ns`, -EINTR. `id` tells apart who asks.
 s64 net_ping(u32 to, u16 id, u16 sequence, u64 timeout_ns);
 
+/// Sleeps until some neighbour answers or `deadline` (ns) is there, at most a tenth of a second: for who could not send yet. As sleep_on().
+int ip_wait(u64 deadline);
+
+// udp.c
+struct udp;
+void udp_received(u32 from, const u8 *data, u32 bytes);
+/// A socket on `port`, 0 = one that is free. 0 or a negative error.
+int udp_open(u16 port, struct udp **out);
+/// Sends one datagram; waits up to a second for the neighbour's address. Bytes sent or a negative error.
+int udp_send(struct udp *udp, u32 to, u16 port, const void *data, u32 bytes);
+/// The next datagram; -EAGAIN after `timeout_ns`. What does not fit into `bytes` is cut off.
+int udp_receive(struct udp *udp, u64 timeout_ns, u32 *from, u32 *port, void *data, u32 bytes);
+void udp_close(struct udp *udp);
+
 // tcp.c
 struct tcp;
 void tcp_received(u32 from, const u8 *segment, u32 bytes);

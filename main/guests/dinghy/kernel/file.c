@@ -11,6 +11,7 @@ void file_close(struct file *file) {
     if (--file->refs) return;
     if (file->kind == FILE_PIPE_READ || file->kind == FILE_PIPE_WRITE) pipe_close(file);
     if (file->kind == FILE_TCP) tcp_close(file->tcp);
+    if (file->kind == FILE_UDP) udp_close(file->udp);
     release(file, sizeof *file);
 }
 

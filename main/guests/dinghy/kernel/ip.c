@@ -84,6 +84,10 @@ bool ip_send(u32 to, u8 protocol, const void *data, u32 bytes) {
     return true;
 }
 
+int ip_wait(u64 deadline) {
+    return sleep_on(neighbours, MIN(deadline, clock_ns() + 100000000));
+}
+
 // ---- ICMP echo ----
 
 static struct waiting { u16 id, sequence; u64 rtt; bool answered; struct waiting *next; } *waiting;
@@ -126,7 +130,7 @@ s64 net_ping(u32 to, u16 id, u16 sequence, u64 timeout_ns) {
             sent = ip_send(to, 1, &echo, sizeof echo);
         }
         // Until the neighbour is known, it is asked for ten times a second.
-        int why = sent ? sleep_on(&me, deadline) : sleep_on(neighbours, MIN(deadline, clock_ns() + 100000000));
+        int why = sent ? sleep_on(&me, deadline) : ip_wait(deadline);
         if (why == -EINTR) {
             result = -EINTR;
             break;
@@ -155,6 +159,7 @@ void net_received(const u8 *frame, u32 bytes) {
     if (ip.version >> 4 != 4 || head < sizeof ip || length < head || length > bytes || checksum(0, frame, head) != 0) return;
     if (be32(ip.to) != own_address || be16(ip.fragment) & 0x3fff) return; // fragments are not put together
     if (ip.protocol == 1) icmp_received(be32(ip.from), frame + head, length - head);
+    if (ip.protocol == 17) udp_received(be32(ip.from), frame + head, length - head);
     if (ip.protocol == 6) tcp_received(be32(ip.from), frame + head, length - head);
 }
 

@@ -114,15 +114,19 @@ void yield(void) {
     schedule();
 }
 
+static void wake_by(u64 deadline) {
+    if (!next_wake || deadline < next_wake) next_wake = deadline;
+}
+
 int sleep_on(void *channel, u64 deadline) {
     struct process *me = current();
-    if (me->killed) return -EINTR;
+    if (signal_waits(me)) return -EINTR;
     me->state = PROC_SLEEPING;
     me->channel = channel;
     me->wake_at = deadline;
-    if (deadline && (!next_wake || deadline < next_wake)) next_wake = deadline;
+    if (deadline) wake_by(deadline);
     schedule();
-    if (me->killed) return -EINTR;
+    if (signal_waits(me)) return -EINTR;
     return deadline && clock_ns() >= deadline ? -EAGAIN : 0;
 }
 
@@ -147,12 +151,18 @@ void timer_tick(void) {
     if (next_wake && now >= next_wake) {
         next_wake = 0;
         for (struct process *p = processes; p; p = p->all_next) {
+            if (p->alarm_at && now >= p->alarm_at) {
+                p->alarm_at = 0;
+                signal_send(p, SIGALRM);
+            } else if (p->alarm_at) {
+                wake_by(p->alarm_at);
+            }
             if (p->state != PROC_SLEEPING || !p->wake_at) continue;
             if (now >= p->wake_at) {
                 make_ready(p, true);
                 this_cpu()->reschedule = true;
-            } else if (!next_wake || p->wake_at < next_wake) {
-                next_wake = p->wake_at;
+            } else {
+                wake_by(p->wake_at);
             }
         }
     }
@@ -166,9 +176,8 @@ void timer_tick(void) {
 }
 
 void return_to_user(struct trap_frame *frame) {
-    (void)frame;
     if (this_cpu()->reschedule) yield();
-    if (current()->killed) process_exit(128 + 2);
+    if (signal_waits(current())) signal_deliver(frame);
 }
 
 // ---- creation and end ----
@@ -249,6 +258,10 @@ int process_fork(struct trap_frame *frame) {
     counters.forks++;
     child->parent = me;
     child->group = me->group;
+    child->blocked = me->blocked;
+    child->ignored = me->ignored;
+    child->signal_return = me->signal_return;
+    memcpy(child->handlers, me->handlers, sizeof child->handlers);
     strcopy(child->name, me->name, sizeof child->name);
     for (u32 i = 0; i < FILES; i++)
         if ((child->files[i] = me->files[i])) child->files[i]->refs++;
@@ -299,6 +312,7 @@ void process_exit(int status) {
     aspace_destroy(as);
     me->exit_status = status;
     me->state = PROC_ZOMBIE;
+    signal_send(me->parent, SIGCHLD);
     wakeup(me->parent);
     schedule();
     panic("a dead process ran");
@@ -306,7 +320,7 @@ void process_exit(int status) {
 
 int process_wait(int *status) {
     struct process *me = current();
-    for (;;) {
+    for (bool interrupted = false;;) {
         bool any = false;
         for (struct process *p = processes; p; p = p->all_next) {
             if (p->parent != me) continue;
@@ -318,12 +332,12 @@ int process_wait(int *status) {
             return pid;
         }
         if (!any) return -ECHILD;
-        if (sleep_on(me, 0) == -EINTR) return -EINTR;
+        if (interrupted) return -EINTR; // a child that has ended comes before its signal
+        interrupted = sleep_on(me, 0) == -EINTR;
     }
 }
 
-static void end(struct process *p) {
-    p->killed = true;
+void process_notify(struct process *p) {
     if (p->state == PROC_RUNNING) {
         cpus[p->cpu].reschedule = true;
         if (p->cpu != current()->cpu) platform_kick(p->cpu);
@@ -331,15 +345,22 @@ static void end(struct process *p) {
     if (p->state == PROC_SLEEPING) make_ready(p, true);
 }
 
-int process_kill(int pid) {
-    if (pid == 1) return -EINVAL;
+int process_kill(int pid, u32 signal) {
+    if (pid == 1 || signal == 0 || signal >= SIGNALS) return -EINVAL;
     for (struct process *p = processes; p; p = p->all_next)
         if (p->pid == pid && p->state != PROC_ZOMBIE) {
             if (!p->space) return -EINVAL; // a thread of the kernel
-            end(p);
+            signal_send(p, signal);
             return 0;
         }
     return -ESRCH;
+}
+
+void alarm_set(u64 at) {
+    current()->alarm_at = at;
+    if (!at) return;
+    wake_by(at);
+    arm(next_wake);
 }
 
 void process_foreground(int group) {
@@ -350,7 +371,7 @@ void process_interrupt(void) {
     if (!foreground_group) return;
     for (struct process *p = processes; p; p = p->all_next)
         if (p->group == foreground_group && p->state != PROC_ZOMBIE) {
-            end(p);
+            signal_send(p, SIGINT);
             this_cpu()->reschedule = true;
         }
 }
@@ -446,6 +467,8 @@ int process_exec(struct trap_frame *frame, const char *path, const char *argumen
     me->space = as;
     aspace_use(as);
     if (old) aspace_destroy(old);
+    memset(me->handlers, 0, sizeof me->handlers);
+    me->pending = me->blocked = 0;
     counters.execs++;
     const char *name = path;
     for (const char *c = path; *c; c++)

@@ -216,6 +216,46 @@ static int sys_xenstore(uptr operation, uptr user_path, uptr user_value, uptr si
     return result;
 }
 
+static int file_result(struct file *file) {
+    int slot = file_slot(file);
+    if (slot < 0) file_close(file);
+    return slot;
+}
+
+static int sys_udp(uptr operation, uptr a, uptr b) {
+    struct file *file;
+    int error;
+    if (operation == NET_UDP_OPEN) { // port
+        struct udp *udp;
+        if ((error = udp_open((u16)a, &udp))) return error;
+        if (!(file = file_new(FILE_UDP))) {
+            udp_close(udp);
+            return -ENOMEM;
+        }
+        file->udp = udp;
+        return file_result(file);
+    }
+    if (!(file = file_of(a)) || file->kind != FILE_UDP) return -EBADF; // file, where the datagram is described
+    if ((error = user_range(b, sizeof(struct net_datagram), true))) return error;
+    struct net_datagram datagram = *(struct net_datagram *)b;
+    u32 bytes = MIN(datagram.bytes, (u32)DATAGRAM_MAX);
+    if (operation == NET_UDP_SEND) {
+        if ((error = user_range((uptr)datagram.data, datagram.bytes, false))) return error;
+        return udp_send(file->udp, datagram.address, (u16)datagram.port, (const void *)(uptr)datagram.data, datagram.bytes);
+    }
+    // The program's memory may go while it sleeps: the bytes wait in the kernel's.
+    u8 *copy = alloc(DATAGRAM_MAX);
+    if (!copy) return -ENOMEM;
+    int received = udp_receive(file->udp, datagram.timeout_ns, &datagram.address, &datagram.port, copy, bytes);
+    if (received >= 0 && !(error = user_range((uptr)datagram.data, (uptr)received, true)) && !(error = user_range(b, sizeof datagram, true))) {
+        memcpy((void *)(uptr)datagram.data, copy, (uptr)received);
+        datagram.bytes = (u32)received;
+        *(struct net_datagram *)b = datagram;
+    }
+    release(copy, DATAGRAM_MAX);
+    return error ? error : received;
+}
+
 static int sys_net(uptr operation, uptr a, uptr b, uptr c) {
     struct tcp *tcp = NULL;
     struct file *file;
@@ -241,6 +281,9 @@ static int sys_net(uptr operation, uptr a, uptr b, uptr c) {
         error = tcp_accept(file->tcp, &tcp);
         break;
     case NET_CONNECT: error = tcp_connect((u32)a, (u16)b, &tcp); break;
+    case NET_UDP_OPEN:
+    case NET_UDP_SEND:
+    case NET_UDP_RECEIVE: return sys_udp(operation, a, b);
     default: return -EINVAL;
     }
     if (error) return error;
@@ -249,9 +292,7 @@ static int sys_net(uptr operation, uptr a, uptr b, uptr c) {
         return -ENOMEM;
     }
     file->tcp = tcp;
-    int slot = file_slot(file);
-    if (slot < 0) file_close(file);
-    return slot;
+    return file_result(file);
 }
 
 static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c, uptr d) {
@@ -292,7 +333,13 @@ static uptr dispatch(struct trap_frame *frame, uptr call, uptr a, uptr b, uptr c
     case SYS_map: return sys_map(a);
     case SYS_unmap: return (uptr)(long)sys_unmap(a, b);
     case SYS_pid: return (uptr)current()->pid;
-    case SYS_kill: return (uptr)(long)process_kill((int)a);
+    case SYS_kill: return (uptr)(long)process_kill((int)a, (u32)b);
+    case SYS_signal: return (uptr)(long)signal_action((u32)a, b, c);
+    case SYS_signal_return: return signal_return(frame, a);
+    case SYS_alarm:
+        if ((error = user_range(a, sizeof(u64), false))) return (uptr)(long)error;
+        alarm_set(*(u64 *)a);
+        return 0;
     case SYS_yield: yield(); return 0;
     case SYS_sleep: return (uptr)(long)sys_sleep(a);
     case SYS_clock: return (uptr)(long)sys_clock(a, b);

@@ -162,12 +162,14 @@ static int command_sleep(int count, char **arguments) {
 }
 
 static int command_kill(int count, char **arguments) {
-    if (count < 2) {
-        complain("usage: kill PID");
+    bool chosen = count > 2 && arguments[1][0] == '-';
+    if (count < 2 + chosen) {
+        complain("usage: kill [-SIGNAL] PID");
         return 2;
     }
-    int error = kill((int)number(arguments[1], NULL));
-    if (error < 0) complain("kill: %s: %s", arguments[1], error_text(error));
+    const char *pid = arguments[1 + chosen];
+    int error = kill((int)number(pid, NULL), chosen ? (int)number(arguments[1] + 1, NULL) : SIGTERM);
+    if (error < 0) complain("kill: %s: %s", pid, error_text(error));
     return error < 0;
 }
 
@@ -264,6 +266,9 @@ int command_ping(int count, char **arguments);
 int command_httpd(int count, char **arguments);
 int command_wget(int count, char **arguments);
 int command_web(int count, char **arguments);
+int command_signals(int count, char **arguments);
+int command_echod(int count, char **arguments);
+int command_udp(int count, char **arguments);
 int command_hog(int count, char **arguments);
 
 const struct command commands[] = {
@@ -280,7 +285,7 @@ const struct command commands[] = {
     {"sum", command_sum, "[FILES]: CRC-32 and size"},
     {"count", command_count_lines, "lines and bytes of standard input"},
     {"sleep", command_sleep, "SECONDS: wait"},
-    {"kill", command_kill, "PID: end a process"},
+    {"kill", command_kill, "[-SIGNAL] PID: send a signal, by its number; without one, end it"},
     {"xenstore", command_xenstore, "ls [PATH] | read PATH | write PATH VALUE | rm PATH"},
     {"clear", command_clear, "empty the screen"},
     {"burn", command_burn, "[MS]: integer arithmetic"},
@@ -288,6 +293,7 @@ const struct command commands[] = {
     {"forks", command_forks, "[N]: fork, exec and wait"},
     {"switch", command_switch, "[N]: context switches between two processes"},
     {"faults", command_faults, "[PAGES]: page faults"},
+    {"signals", command_signals, "[N]: signals handled, caught, ignored and deadly"},
     {"dirty", command_dirty, "[PAGES/S] [MIB] [MS]: write pages at a rate"},
     {"game", command_game, "[MS]: 60 ticks a second over a small working set"},
     {"db", command_db, "DISK [N] [KIB]: random reads and writes with checksums; overwrites the disk's contents"},
@@ -296,6 +302,8 @@ const struct command commands[] = {
     {"httpd", command_httpd, "[PORT]: serves files until it is ended"},
     {"wget", command_wget, "ADDRESS[:PORT]/PATH: fetches a file and prints it"},
     {"web", command_web, "ADDRESS[:PORT] [N] [PATH]: load for a server, N fetches"},
+    {"echod", command_echod, "[PORT]: sends every UDP datagram back until it is ended"},
+    {"udp", command_udp, "ADDRESS:PORT [N] [BYTES]: N datagrams to an echo server"},
     {"hog", command_hog, "[MIB]: take memory until it runs out"},
     {"reboot", command_reboot, "restart the machine"},
     {"shutdown", command_shutdown, "switch the machine off"},

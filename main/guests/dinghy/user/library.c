@@ -28,7 +28,13 @@ void *map(uptr bytes) {
 }
 int unmap(void *start, uptr bytes) { return (int)system_call(SYS_unmap, (uptr)start, bytes, 0, 0); }
 int getpid(void) { return (int)system_call(SYS_pid, 0, 0, 0, 0); }
-int kill(int pid) { return (int)system_call(SYS_kill, (uptr)pid, 0, 0, 0); }
+int kill(int pid, int signal) { return (int)system_call(SYS_kill, (uptr)pid, (uptr)signal, 0, 0); }
+_Static_assert(SYS_signal_return == 26, "start.S says 26");
+int on_signal(int signal, void (*handler)(int)) {
+    extern void signal_return(void);
+    return (int)system_call(SYS_signal, (uptr)signal, (uptr)handler, (uptr)signal_return, 0);
+}
+void alarm(u64 at) { system_call(SYS_alarm, (uptr)&at, 0, 0, 0); }
 void yield(void) { system_call(SYS_yield, 0, 0, 0, 0); }
 int sleep_until(u64 ns) { return (int)system_call(SYS_sleep, (uptr)&ns, 0, 0, 0); }
 u64 clock_ns(void) {

@@ -209,3 +209,64 @@ int command_web(int count, char **arguments) {
     print(" fetches=%llu bytes=%llu ns=%llu bytes_per_second=%llu slowest_ns=%llu\n", n, total, ns, per_second(total, ns), worst);
     return 0;
 }
+
+int command_echod(int count, char **arguments) {
+    static u8 data[DATAGRAM_MAX];
+    u32 port = (u32)argument(count, arguments, 1, 7);
+    if (!there_is_a_network("echod")) return 1;
+    int socket = net(NET_UDP_OPEN, port, 0, 0);
+    if (socket < 0) {
+        complain("echod: port %u: %s", port, socket == -EAGAIN ? "in use" : error_text(socket));
+        return 1;
+    }
+    print("echod: listening on port %u\n", port);
+    flush();
+    for (;;) {
+        struct net_datagram datagram = {.data = (uptr)data, .bytes = sizeof data, .timeout_ns = 3600000000000ULL};
+        int n = net(NET_UDP_RECEIVE, (uptr)socket, (uptr)&datagram, 0);
+        if (n == -EINTR) return 130;
+        if (n >= 0) net(NET_UDP_SEND, (uptr)socket, (uptr)&datagram, 0);
+    }
+}
+
+int command_udp(int count, char **arguments) {
+    static u32 sent[DATAGRAM_MAX / 4], got[DATAGRAM_MAX / 4];
+    u32 address, port = 7;
+    u64 n = argument(count, arguments, 2, 20), answered = 0, corrupt = 0, worst = 0;
+    u32 words = (u32)MIN(argument(count, arguments, 3, 64), (u64)DATAGRAM_MAX) / 4;
+    if (count < 2 || !read_address(arguments[1], &address, &port)) {
+        complain("usage: udp A.B.C.D:PORT [N] [BYTES]");
+        return 2;
+    }
+    if (!there_is_a_network("udp")) return 1;
+    int socket = net(NET_UDP_OPEN, 0, 0, 0);
+    if (socket < 0) {
+        complain("udp: %s", error_text(socket));
+        return 1;
+    }
+    words = MAX(words, 1U);
+    u64 start = clock_ns();
+    for (u64 i = 0; i < n; i++) {
+        for (u32 w = 0; w < words; w++) sent[w] = (u32)i + w;
+        struct net_datagram out = {.address = address, .port = port, .data = (uptr)sent, .bytes = words * 4};
+        u64 before = clock_ns(), deadline = before + 1000000000;
+        int error = net(NET_UDP_SEND, (uptr)socket, (uptr)&out, 0);
+        if (error == -EINTR) return 130;
+        while (error >= 0 && clock_ns() < deadline) {
+            struct net_datagram in = {.data = (uptr)got, .bytes = sizeof got, .timeout_ns = deadline - clock_ns()};
+            error = net(NET_UDP_RECEIVE, (uptr)socket, (uptr)&in, 0);
+            if (error == -EINTR) return 130;
+            if (error < 4 || got[0] != (u32)i) continue; // the answer to one that was given up
+            bool same = in.bytes == words * 4;
+            for (u32 w = 0; same && w < words; w++) same = got[w] == sent[w];
+            if (same) answered++;
+            else corrupt++;
+            worst = MAX(worst, clock_ns() - before);
+            break;
+        }
+    }
+    u64 ns = clock_ns() - start;
+    result_begin("udp");
+    print(" sent=%llu answered=%llu corrupt=%llu bytes=%u ns=%llu slowest_ns=%llu\n", n, answered, corrupt, words * 4, ns, worst);
+    return answered != n;
+}

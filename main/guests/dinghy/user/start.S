@@ -1,6 +1,6 @@
 // User entry: the kernel left argc and argv on the stack.
     .text
-    .globl _start, system_call
+    .globl _start, system_call, signal_return
 #ifdef __x86_64__
 _start:
     mov (%rsp), %rdi
@@ -17,6 +17,11 @@ system_call: // number, a, b, c, d
     mov %r8, %r10
     int $0x80
     ret
+signal_return: // a handler has returned: the saved registers lie above
+    mov %rsp, %rdi
+    mov $26, %eax // SYS_signal_return
+    int $0x80
+    ud2
 #else
 _start:
     mov (%esp), %eax
@@ -38,5 +43,10 @@ system_call:
     pop %esi
     pop %ebx
     ret
+signal_return: // as above; the handler's argument lies between
+    lea 4(%esp), %ebx
+    mov $26, %eax
+    int $0x80
+    ud2
 #endif
     .section .note.GNU-stack, "", @progbits

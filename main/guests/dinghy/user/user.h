@@ -18,7 +18,11 @@ int seek(int file, u64 position);
 void *map(uptr bytes);
 int unmap(void *start, uptr bytes);
 int getpid(void);
-int kill(int pid);
+int kill(int pid, int signal);
+/// Calls `handler` for a signal; SIGNAL_DEFAULT and SIGNAL_IGNORE are handlers, too.
+int on_signal(int signal, void (*handler)(int));
+/// SIGALRM at `at` (clock_ns time), 0 = never.
+void alarm(u64 at);
 void yield(void);
 int sleep_until(u64 ns);
 u64 clock_ns(void);

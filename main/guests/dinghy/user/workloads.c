@@ -247,3 +247,51 @@ int command_hog(int count, char **arguments) {
     print(" mib=%llu\n", taken);
     return 0;
 }
+
+static volatile u32 handled, alarms;
+
+static void count_one(int signal) {
+    if (signal == SIGALRM) alarms++;
+    else handled++;
+}
+
+static void leave(int signal) {
+    exit(signal);
+}
+
+// Status of a child that does `what`.
+static int child_status(void (*what)(void)) {
+    int status = -1, pid = fork();
+    if (pid == 0) {
+        what();
+        exit(0);
+    }
+    if (pid > 0) wait(&status);
+    return status;
+}
+
+static void touch_nothing(void) {
+    on_signal(SIGSEGV, leave);
+    u32 *volatile nothing = (u32 *)16;
+    *nothing = 1;
+}
+
+static void ignore_and_die(void) {
+    on_signal(SIGTERM, (void (*)(int))SIGNAL_IGNORE);
+    kill(getpid(), SIGTERM);
+    kill(getpid(), SIGKILL);
+}
+
+int command_signals(int count, char **arguments) {
+    u64 n = argument(count, arguments, 1, 1000), start = clock_ns();
+    on_signal(SIGUSR1, count_one);
+    on_signal(SIGALRM, count_one);
+    for (u64 i = 0; i < n; i++) kill(getpid(), SIGUSR1);
+    u64 ns = clock_ns() - start;
+    alarm(clock_ns() + 5 * MS);
+    int woken = sleep_until(clock_ns() + 1000 * MS); // the alarm ends it
+    int caught = child_status(touch_nothing), deadly = child_status(ignore_and_die);
+    result_begin("signals");
+    print(" n=%llu handled=%u alarms=%u woken=%d caught=%d deadly=%d ns=%llu ns_each=%llu\n", n, handled, alarms, -woken, caught, deadly, ns, n ? ns / n : 0);
+    return handled != n || alarms != 1 || woken != -EINTR || caught != SIGSEGV || deadly != 128 + SIGKILL;
+}
