@@ -50,6 +50,13 @@ export const TlbList = {
   globals: TLB_LISTS + 64 + 4 * 16384,
   capacity: 16384,
 } as const;
+/**
+ * Translated regions: a record whose handler number is FIRST_REGION or more enters the region in that slot of the interpreter's table.
+ * u16 for each slot: the handler number the record had.
+ */
+export const FIRST_REGION = 4096;
+export const REGION_SLOTS = 65536;
+export const REGION_ORIGINALS = 0xd0_0000;
 export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
 export const RAM_BASE = 0x1000_0000; // 256 MiB
 export const ARENA_END = RAM_BASE;
@@ -290,8 +297,10 @@ export const OP = {
   imm: 16,
   /** u32 operation record of a direct branch's target in the same page, 0 = not yet known */
   link: 24,
-  /** u32: ModRM byte (bits 0-7), opcode byte (8-15), REX (16-23) */
+  /** u32: ModRM byte (bits 0-7), opcode byte (8-15), REX (16-23); bits 24-31 are `heat` */
   bytes: 28,
+  /** u8: how often it was jumped to, modulo 256 (translator/hotness.ts) */
+  heat: 31,
 } as const;
 export const OP_BYTES = 32;
 export const OpFlag = {

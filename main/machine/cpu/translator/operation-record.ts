@@ -1,6 +1,6 @@
 // An operation record (layout.ts, OP) as an object: what the decoder found out about one instruction.
 
-import { OP } from '../layout.ts';
+import { FIRST_REGION, OP, REGION_ORIGINALS } from '../layout.ts';
 
 export interface OperationRecord {
   /** WebAssembly address of the record. */
@@ -24,12 +24,17 @@ export interface OperationRecord {
   bytes: number;
 }
 
+/** The handler number that a record was decoded with, also if it enters a region by now. */
+export function originalHandler(view: DataView, handler: number): number {
+  return handler >= FIRST_REGION ? view.getUint16(REGION_ORIGINALS + handler * 2, true) : handler;
+}
+
 /** @param view of the whole WebAssembly memory. */
 export function readOperationRecord(view: DataView, address: number): OperationRecord {
   const u8 = (field: number): number => view.getUint8(address + field);
   return {
     address,
-    handler: view.getUint16(address + OP.handler, true),
+    handler: originalHandler(view, view.getUint16(address + OP.handler, true)),
     length: u8(OP.length),
     pageOffset: view.getUint16(address + OP.pageOffset, true),
     reg: u8(OP.reg),
@@ -40,6 +45,6 @@ export function readOperationRecord(view: DataView, address: number): OperationR
     flags: u8(OP.flags),
     disp: view.getInt32(address + OP.disp, true),
     imm: view.getBigInt64(address + OP.imm, true),
-    bytes: view.getUint32(address + OP.bytes, true),
+    bytes: view.getUint32(address + OP.bytes, true) & 0xff_ffff,
   };
 }
