@@ -71,6 +71,10 @@ export const labService = {
     renameDomain: method<void>()(z.strictObject({ uuid: z.string(), name: z.string() })),
     /** Reverses the last destroy that is still kept. */
     undo: method<{ uuid: string }>()(none),
+    /** Destroys again what the last undo brought back. */
+    redo: method<{ uuid: string }>()(none),
+    /** Whether the clock stops when a guest crashes; kept in the lab file. */
+    setPauseOnCrash: method<void>()(z.strictObject({ pauseOnCrash: z.boolean() })),
 
     typeConsole: method<void>()(z.strictObject({ uuid: z.string(), bytes: z.instanceof(Uint8Array) })),
     /** The last `limit` bytes of a console's output. */

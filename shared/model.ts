@@ -203,6 +203,9 @@ export const Task = z.object({
   /** Sentences when it failed. */
   error: z.object({ code: z.string(), what: z.string(), why: z.string(), action: z.string() }).optional(),
   cancellable: z.boolean(),
+  /** The user's clock when it began, Unix ms; and how long it took, ms, once it has ended. */
+  startedWall: z.number().optional(),
+  wallMs: z.number().optional(),
 });
 export type Task = z.output<typeof Task>;
 
@@ -233,6 +236,10 @@ export const LabStatus = z.object({
   /** This computer: share of all cores (percent) and memory used by the engine (bytes). */
   computer: z.object({ cpuPercent: z.number(), engineBytes: z.number() }),
   undo: z.string().nullable(),
+  /** Name of the domain that redo would destroy again. */
+  redo: z.string().nullable().optional(),
+  /** The clock stops when a guest crashes. */
+  pauseOnCrash: z.boolean().optional(),
 });
 export type LabStatus = z.output<typeof LabStatus>;
 

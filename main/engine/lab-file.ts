@@ -20,6 +20,8 @@ export const SavedLab = z.strictObject({
   seed: z.number(),
   now: z.number(),
   link: LinkSpec,
+  /** Absent in files of earlier versions. */
+  pauseOnCrash: z.boolean().optional(),
   hosts: z.array(HostSpec),
   domains: z.array(
     z.strictObject({

@@ -69,12 +69,14 @@ export class LabServer {
       hosts: lab.hostStatuses(),
       link: lab.link,
       domains: [...lab.domains.values()].map((d) => ({ ...d.status, consoleBytes: d.console.end })),
-      tasks: lab.tasks,
+      tasks: lab.tasks.list,
       seed: lab.seed,
       savedUpTo: this.#store.savedUpTo,
       recordedBytes: this.#store.bytes,
       computer: { cpuPercent: this.#cpuPercent, engineBytes: process.memoryUsage.rss() },
       undo: lab.undoable,
+      redo: lab.redoable,
+      pauseOnCrash: lab.pauseOnCrash,
     };
   }
 
@@ -133,6 +135,12 @@ export class LabServer {
         restartDomain: ({ uuid }) => lab.restartDomain(uuid),
         renameDomain: ({ uuid, name }) => lab.renameDomain(uuid, name),
         undo: async () => ({ uuid: await lab.undo() }),
+        redo: async () => ({ uuid: await lab.redo() }),
+        setPauseOnCrash: ({ pauseOnCrash }) => {
+          lab.pauseOnCrash = pauseOnCrash;
+          lab.onJournal({ at: lab.clock.now, kind: 'pause-on-crash', data: { pauseOnCrash } });
+          this.#changed();
+        },
         typeConsole: ({ uuid, bytes }) => lab.typeConsole(uuid, bytes),
         consoleHistory: ({ uuid, limit }) => {
           const c = lab.domain(uuid).console;
@@ -145,14 +153,7 @@ export class LabServer {
           cpuPercent: lab.domain(uuid).status.cpuPercent,
         }),
         inspectFile: ({ path }) => inspectFile(path),
-        cancelTask: ({ id }) => {
-          throw new BulkheadError({
-            code: 'not-possible-now',
-            what: `Task ${id} cannot be cancelled.`,
-            why: 'It has ended, or it is too short to be interrupted.',
-            action: 'Wait for it to end.',
-          });
-        },
+        cancelTask: ({ id }) => lab.tasks.cancel(id),
         exportLab: ({ path }) => this.#store.exportTo(path),
       },
       events: {

@@ -31,7 +31,8 @@ const of = (domid: number): Domain => {
 };
 const free = (): number => [...domains.values()].reduce((left, d) => left - d.status.memoryMiB, memoryMiB);
 
-type Handlers = { [C in keyof HostCalls]: (args: HostCalls[C]['args']) => HostCalls[C]['result'] };
+/** What it answers; anything else fails the call. */
+type Handlers = { [C in keyof HostCalls]?: (args: HostCalls[C]['args']) => HostCalls[C]['result'] };
 const handlers: Handlers = {
   start: (a) => {
     memoryMiB = a.spec.memoryMiB;

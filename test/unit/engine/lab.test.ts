@@ -232,7 +232,11 @@ describe('domains', () => {
     }
     expect([...lab.domains.values()].map((d) => d.spec.name)).toEqual(['a']);
     expect(kinds(lab).filter((k) => k === 'domain-created')).toHaveLength(1);
-    expect(lab.tasks.at(-1)).toMatchObject({ title: 'Create b', state: 'failed', error: { code: 'kernel-corrupt' } });
+    expect(lab.tasks.list.at(-1)).toMatchObject({
+      title: 'Create b',
+      state: 'failed',
+      error: { code: 'kernel-corrupt' },
+    });
   });
 
   it('keep the host from being changed or removed while they are on it', async () => {
@@ -324,6 +328,22 @@ describe('undo', () => {
     expect(lab.undoable).toBeNull();
   });
 
+  it('is taken back by redo, until another command follows', async () => {
+    const lab = newLab();
+    await lab.addHost(host('alder'));
+    const uuid = await lab.createDomain('alder', domain('a'));
+    await lab.destroyDomain(uuid);
+    expect(lab.redoable).toBeNull();
+    await lab.undo();
+    expect([lab.undoable, lab.redoable]).toEqual([null, 'a']);
+    expect(await lab.redo()).toBe(uuid);
+    expect(lab.domains.has(uuid)).toBe(false);
+    expect([lab.undoable, lab.redoable]).toEqual(['a', null]);
+    await lab.undo();
+    await lab.createDomain('alder', domain('b'));
+    expect(lab.redoable).toBeNull();
+    expect((await refused(lab.redo())).sentences.what).toBe('There is nothing to redo.');
+  });
   it('stays possible when it fails', async () => {
     const lab = newLab();
     await lab.addHost(host('alder'));

@@ -1,0 +1,209 @@
+// What a user does with domains: create, pause, shut down, destroy, restart, rename, type. Everything that reaches a guest goes in between two epochs.
+
+import { randomUUID } from 'node:crypto';
+import { BulkheadError, toSentences } from '../../shared/errors.ts';
+import type { DomainSpec } from '../../shared/model.ts';
+import { prepareKernel } from '../toolstack/builder/kernel-image.ts';
+import { ConsoleLog } from './console-log.ts';
+import type { CarriedFiles } from './host-messages.ts';
+import type { Lab } from './lab.ts';
+import { labDomain, type LabDomain } from './lab-domain.ts';
+import { nameTaken } from './names.ts';
+
+export class DomainCommands {
+  readonly #lab: Lab;
+  readonly #readKernel: (path: string) => Promise<Uint8Array>;
+
+  constructor(lab: Lab, readKernel: (path: string) => Promise<Uint8Array>) {
+    this.#lab = lab;
+    this.#readKernel = readKernel;
+  }
+
+  /** Refuses what the host cannot hold. @throws BulkheadError not-found, name-taken, not-enough-memory, host-busy */
+  checkRoom(hostName: string, spec: DomainSpec, uuid?: string): void {
+    const lab = this.#lab;
+    lab.hosts.get(hostName);
+    const namesake = lab.findDomain(spec.name);
+    if (namesake && namesake.uuid !== uuid) throw nameTaken('domain', spec.name);
+    const refusal = lab.hosts.refusals(spec.mode, spec.memoryMiB)[hostName];
+    if (refusal)
+      throw new BulkheadError({
+        code: refusal.startsWith('needs ') ? 'not-enough-memory' : 'host-busy',
+        what: `${spec.name} cannot be created on ${hostName}.`,
+        why: `${refusal[0]!.toUpperCase()}${refusal.slice(1)}.`,
+        action: refusal.startsWith('needs ')
+          ? 'Give it less memory, or free some on the host.'
+          : 'Choose another host.',
+        field: 'host',
+      });
+  }
+
+  /** Builds and starts a domain; resolves with its uuid. `keep` gives it the identity of an earlier one. */
+  async create(hostName: string, spec: DomainSpec, keep: { uuid?: string; colour?: number } = {}): Promise<string> {
+    const lab = this.#lab;
+    this.checkRoom(hostName, spec, keep.uuid);
+    const uuid = keep.uuid ?? randomUUID();
+    return lab.tasks.run(`Create ${spec.name}`, uuid, async ({ report, signal, cancellable }) => {
+      const before = lab.domains.get(uuid);
+      report('reading kernel');
+      cancellable(true);
+      const files = await this.#readFiles(spec);
+      signal.throwIfAborted();
+      cancellable(false);
+      report('building');
+      const domain = labDomain(
+        {
+          uuid,
+          spec,
+          host: hostName,
+          colour: keep.colour ?? lab.nextColour(),
+          createdAt: lab.clock.now,
+          console: before?.console ?? new ConsoleLog(),
+        },
+        'building',
+      );
+      lab.adopt(domain);
+      try {
+        await lab.atBoundary(async () => {
+          await this.#build(domain, files);
+          lab.tape.note('domain-created', `${spec.name} created`, domain);
+        });
+      } catch (e) {
+        if (before) lab.domains.set(uuid, before);
+        else lab.domains.delete(uuid);
+        throw e;
+      }
+      lab.undoList.command();
+      await lab.refresh();
+      return uuid;
+    });
+  }
+
+  async #readFiles(spec: DomainSpec): Promise<CarriedFiles> {
+    const files: CarriedFiles = { kernel: await this.#readFile(spec.kernel, 'kernel') };
+    if (spec.mode !== 'native') files.kernel = await prepareKernel(files.kernel);
+    if (spec.ramdisk) files.ramdisk = await this.#readFile(spec.ramdisk, 'ramdisk');
+    return files;
+  }
+
+  async #readFile(path: string, field: string): Promise<Uint8Array> {
+    try {
+      return await this.#readKernel(path);
+    } catch (e) {
+      if (e instanceof BulkheadError) throw e;
+      throw new BulkheadError({
+        code: 'file-missing',
+        what: `The ${field} ${path} cannot be read.`,
+        why: (e as Error).message,
+        action: 'Check the path and its permissions.',
+        field,
+      });
+    }
+  }
+
+  /** Builds a domain on its host, between two epochs. */
+  async #build(domain: LabDomain, files: CarriedFiles): Promise<void> {
+    const lab = this.#lab;
+    const host = lab.hosts.get(domain.host);
+    const { uuid, spec, colour } = domain;
+    host.early = [];
+    domain.domid = domain.status.domid = await host.proxy.call('createDomain', { spec, files });
+    for (const { domid, bytes } of host.early.splice(0)) if (domid === domain.domid) lab.print(domain, bytes);
+    domain.createdAt = domain.status.createdAt = lab.clock.now;
+    domain.samples = [{ at: lab.clock.now, cpuNs: 0 }];
+    domain.status.state = 'running';
+    domain.status.reason = null;
+    lab.onJournal({ at: lab.clock.now, kind: 'create', data: { uuid, host: domain.host, colour, spec } });
+  }
+
+  /** A guest that shut down to reboot boots again in its place, before the next epoch (xl.cfg's on_reboot="restart"). */
+  async reboot(domain: LabDomain): Promise<void> {
+    const lab = this.#lab;
+    if (lab.domains.get(domain.uuid) !== domain || domain.status.state !== 'shutdown') return;
+    try {
+      await lab.hosts.callOn(domain, 'destroyDomain', {});
+      domain.domid = -1;
+      await this.#build(domain, await this.#readFiles(domain.spec));
+      lab.tape.note('domain-created', `${domain.spec.name} rebooted`, domain);
+    } catch (e) {
+      const { what, why } = toSentences(e);
+      domain.domid = -1;
+      domain.status.reason = `It shut down to reboot and could not be built again. ${what} ${why}`.trim();
+    }
+  }
+
+  async pause(uuid: string): Promise<void> {
+    const lab = this.#lab;
+    const d = lab.domain(uuid);
+    await lab.atBoundary(async () => {
+      await lab.hosts.callOn(d, 'pauseDomain', {});
+      lab.tape.note('domain-paused', `${d.spec.name} paused`, d);
+    });
+    lab.undoList.command();
+    await lab.refresh();
+  }
+  async unpause(uuid: string): Promise<void> {
+    const lab = this.#lab;
+    const d = lab.domain(uuid);
+    await lab.atBoundary(async () => {
+      await lab.hosts.callOn(d, 'unpauseDomain', {});
+      lab.tape.note('domain-unpaused', `${d.spec.name} runs on`, d);
+    });
+    lab.undoList.command();
+    await lab.refresh();
+  }
+  async shutdown(uuid: string, reason: 'poweroff' | 'reboot'): Promise<void> {
+    const d = this.#lab.domain(uuid);
+    await this.#lab.atBoundary(() => this.#lab.hosts.callOn(d, 'shutdownDomain', { reason }));
+    this.#lab.undoList.command();
+  }
+  async destroy(uuid: string): Promise<void> {
+    const lab = this.#lab;
+    const d = lab.domain(uuid);
+    await lab.atBoundary(async () => {
+      if (d.status.state !== 'lost' && d.domid >= 0)
+        await lab.hosts.get(d.host).proxy.call('destroyDomain', { domid: d.domid });
+      lab.domains.delete(uuid);
+      lab.undoList.noteDestroyed({ spec: d.spec, host: d.host, uuid, colour: d.colour });
+      lab.tape.note('domain-destroyed', `${d.spec.name} destroyed`, d);
+      lab.onJournal({ at: lab.clock.now, kind: 'destroy', data: { uuid } });
+    });
+    lab.undoList.command();
+    await lab.refresh();
+  }
+  /** Boots a domain again from its kernel, in its place, whatever state it is in. Its console goes on. */
+  async restart(uuid: string): Promise<void> {
+    const lab = this.#lab;
+    const d = lab.domain(uuid);
+    if (d.status.state !== 'lost' && d.domid >= 0)
+      await lab.atBoundary(async () => {
+        await lab.hosts.get(d.host).proxy.call('destroyDomain', { domid: d.domid });
+        d.domid = -1;
+        d.status.state = 'lost';
+        d.status.reason = 'It is being restarted.';
+      });
+    await lab.refresh();
+    await this.create(d.host, d.spec, { uuid, colour: d.colour });
+  }
+  rename(uuid: string, name: string): void {
+    const lab = this.#lab;
+    const d = lab.domain(uuid);
+    const other = lab.findDomain(name);
+    if (other && other !== d) throw nameTaken('domain', name);
+    const old = d.spec.name;
+    d.spec = { ...d.spec, name };
+    d.status.name = name;
+    lab.tape.note('domain-renamed', `${old} is now ${name}`, d);
+    lab.onJournal({ at: lab.clock.now, kind: 'rename', data: { uuid, name } });
+    lab.undoList.command();
+    lab.onChanged();
+  }
+  async typeConsole(uuid: string, bytes: Uint8Array): Promise<void> {
+    const lab = this.#lab;
+    const d = lab.domain(uuid);
+    await lab.atBoundary(async () => {
+      await lab.hosts.callOn(d, 'consoleInput', { bytes });
+      lab.onJournal({ at: lab.clock.now, kind: 'type', data: { uuid, bytes: Buffer.from(bytes).toString('base64') } });
+    });
+  }
+}
