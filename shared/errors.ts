@@ -19,6 +19,9 @@ export type ErrorCode =
   | 'lab-file-corrupt'
   | 'lab-file-in-use'
   | 'scenario-invalid'
+  | 'stream-corrupt'
+  | 'stream-unsupported'
+  | 'guest-refused'
   | 'cancelled'
   | 'engine-stopped'
   | 'internal';
