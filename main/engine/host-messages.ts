@@ -2,6 +2,7 @@
 
 import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import type { ErrorSentences } from '../../shared/errors.ts';
+import type { InspectionCalls } from '../toolstack/inspection/calls.ts';
 import type { AdvanceResult, HostDomainStatus } from '../toolstack/simulated-host.ts';
 
 /** The files of a spec as they cross to the worker; disks are opened there. */
@@ -19,7 +20,7 @@ export interface HostReport {
 }
 
 /** Requests by name: arguments and result. */
-export interface HostCalls {
+export interface HostCalls extends InspectionCalls {
   start: { args: { spec: HostSpec; seed: number }; result: void };
   advance: { args: { until: number }; result: AdvanceResult };
   createDomain: { args: { spec: DomainSpec; files: CarriedFiles }; result: number };

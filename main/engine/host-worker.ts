@@ -3,6 +3,7 @@
 import { parentPort } from 'node:worker_threads';
 import { toSentences } from '../../shared/errors.ts';
 import { createSimulatedHost } from '../toolstack/index.ts';
+import type { InspectionCall } from '../toolstack/inspection/calls.ts';
 import type { SimulatedHost } from '../toolstack/simulated-host.ts';
 import { openDisks } from './disk-files.ts';
 import type { HostCalls, HostReply, HostRequest } from './host-messages.ts';
@@ -16,8 +17,11 @@ const running = (): SimulatedHost => {
   return host;
 };
 
+/** Looking inside is the host's own: everything else is here. */
 type Handlers = {
-  [C in keyof HostCalls]: (args: HostCalls[C]['args']) => HostCalls[C]['result'] | Promise<HostCalls[C]['result']>;
+  [C in Exclude<keyof HostCalls, InspectionCall>]: (
+    args: HostCalls[C]['args'],
+  ) => HostCalls[C]['result'] | Promise<HostCalls[C]['result']>;
 };
 const handlers: Handlers = {
   start: ({ spec, seed }) => {
@@ -60,7 +64,10 @@ let queue: Promise<void> = Promise.resolve();
 port.on('message', (m: HostRequest) => {
   queue = queue.then(async () => {
     try {
-      const value = await (handlers[m.call] as (args: unknown) => unknown)(m.args);
+      const handler = Object.hasOwn(handlers, m.call)
+        ? handlers[m.call as keyof Handlers]
+        : running().inspection[m.call as InspectionCall];
+      const value = await (handler as (args: unknown) => unknown)(m.args);
       reply({ id: m.id, value });
     } catch (e) {
       reply({ id: m.id, error: toSentences(e) });

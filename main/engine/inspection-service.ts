@@ -1,23 +1,22 @@
 // Looking inside domains and hosts, as the lab service offers it.
 
-import type { LabImplementation } from '../../shared/lab-service.ts';
 import type { inspectionEvents, inspectionMethods } from '../../shared/inspection-service.ts';
+import { domainService } from './inspection/domains.ts';
+import type { InspectionService } from './inspection/service-part.ts';
+import { storeService } from './inspection/store.ts';
 import type { Lab } from './lab.ts';
 import { notYet } from './not-yet.ts';
 
 /** The methods and events of shared/inspection-service.ts over one lab. */
-export function inspectionService(lab: Lab): {
-  methods: Pick<LabImplementation['methods'], keyof typeof inspectionMethods>;
-  events: Pick<LabImplementation['events'], keyof typeof inspectionEvents>;
-} {
-  void lab;
+export function inspectionService(
+  lab: Lab,
+): InspectionService<keyof typeof inspectionMethods, keyof typeof inspectionEvents> {
+  const store = storeService(lab);
+  const domains = domainService(lab);
   return {
     methods: {
-      storeNode: () => notYet('storeNode'),
-      storeWrite: () => notYet('storeWrite'),
-      storeRemove: () => notYet('storeRemove'),
-      devices: () => notYet('devices'),
-      frames: () => notYet('frames'),
+      ...store.methods,
+      ...domains.methods,
       schedule: () => notYet('schedule'),
       traceStatus: () => notYet('traceStatus'),
       setTracing: () => notYet('setTracing'),
@@ -32,7 +31,8 @@ export function inspectionService(lab: Lab): {
       setBreakpoint: () => notYet('setBreakpoint'),
     },
     events: {
-      storeChanged: () => notYet('storeChanged'),
+      ...store.events,
+      ...domains.events,
       trace: () => notYet('trace'),
       schedule: () => notYet('schedule'),
     },

@@ -3,6 +3,7 @@
 import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { VirtualNs } from '../../shared/units.ts';
+import { inspectHost } from './inspection/host-inspection.ts';
 import { NativeGuest } from './native-guest.ts';
 import type { AdvanceResult, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 import { XenHost } from './xen-host.ts';
@@ -16,11 +17,13 @@ export class HostFacade implements SimulatedHost {
   private readonly callbacks: HostCallbacks;
   private native: NativeGuest | null = null;
   private now = 0;
+  readonly inspection: SimulatedHost['inspection'];
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
     this.spec = spec;
     this.callbacks = callbacks;
     this.xen = new XenHost(spec, seed, callbacks);
+    this.inspection = inspectHost(this.xen, (domid) => this.nativeGuest(domid));
   }
 
   advance(until: VirtualNs): AdvanceResult {

@@ -12,13 +12,13 @@ import type { DomainFiles, HostCallbacks, HostDomainStatus } from './simulated-h
 const NATIVE = 0;
 
 export class NativeGuest {
-  private readonly machine: PcMachine;
+  readonly machine: PcMachine;
   private readonly callbacks: HostCallbacks;
   private readonly spec: DomainSpec;
   private readonly clockMHz: number;
   /** Lab time at which the machine's own time was 0; grows while it is paused. */
   private startedAt: number;
-  private consoleBytes = 0;
+  consoleBytes = 0;
   private lastInstructions = 0;
   private idle = false;
   private readonly bits: 32 | 64;

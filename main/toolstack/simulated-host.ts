@@ -3,6 +3,7 @@
 
 import type { DomainSpec, DomainState, Figures, HostSpec, MemorySpan } from '../../shared/model.ts';
 import type { VirtualNs } from '../../shared/units.ts';
+import type { InspectionHandlers } from './inspection/calls.ts';
 
 /** The bytes of the files a spec names, read by the engine. */
 export interface DomainFiles {
@@ -60,6 +61,8 @@ export interface SimulatedHost {
   pcpuUse(): { running: number | null; busy: { domid: number; ns: number }[] }[];
   /** Stable hash (hex) of all architectural state: equal for equal histories. */
   digest(): string;
+  /** Looking inside. */
+  readonly inspection: Partial<InspectionHandlers>;
   dispose(): void;
 }
 export interface AdvanceResult {

@@ -268,7 +268,8 @@ export class XenHost {
     });
   }
 
-  private entry(domid: number): Entry {
+  /** @throws BulkheadError not-found */
+  entry(domid: number): Entry {
     const entry = this.entries.get(domid);
     if (!entry)
       throw new BulkheadError({

@@ -350,6 +350,10 @@ export class Store {
     const value = this.read(this.control, path);
     return value instanceof StoreFailure ? null : this.decoder.decode(value);
   }
+  /** The node itself, for looking at; null when there is none. */
+  node(path: string): StoreNode | null {
+    return find(this.root, splitPath(path));
+  }
   list(path: string): string[] {
     const names = this.directory(this.control, path);
     return names instanceof StoreFailure ? [] : names;

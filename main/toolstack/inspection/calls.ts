@@ -1,0 +1,73 @@
+// What the engine can ask of the inside of one host: arguments and results by name. Domains are domids here; the engine knows their uuids.
+
+import type {
+  DeviceReport,
+  DisassembledInstruction,
+  FrameReport,
+  ScheduleSlice,
+  StackEntry,
+  StoreNode,
+  TraceKind,
+  TraceRecord,
+  TraceStatus,
+  VcpuReport,
+} from '../../../shared/inspection-service.ts';
+
+/** A slice as its host knows it. */
+export type HostSlice = Omit<ScheduleSlice, 'host' | 'uuid'> & { domid: number };
+/** A trace record as its host knows it; domid is null where it is about no domain. */
+export type HostTraceRecord = Omit<TraceRecord, 'host' | 'uuid'> & { domid: number | null };
+/** Which records are wanted; empty lists and an empty text want all. */
+export interface HostTraceFilter {
+  domids: number[];
+  kinds: TraceKind[];
+  text: string;
+  failed: boolean;
+}
+
+interface OfVcpu {
+  domid: number;
+  vcpu: number;
+}
+
+/** Addresses are 0x-prefixed hexadecimal text. */
+export interface InspectionCalls {
+  storeNode: { args: { path: string }; result: StoreNode };
+  storeWrite: { args: { path: string; value: string }; result: void };
+  storeRemove: { args: { path: string }; result: void };
+  /** Begins to collect paths at or below `path` that change, under a number that the caller chose. */
+  storeWatch: { args: { id: number; path: string }; result: void };
+  /** Paths changed since the last call, without repetition. */
+  storeChanges: { args: { id: number }; result: string[] };
+  storeUnwatch: { args: { id: number }; result: void };
+
+  devices: { args: { domid: number }; result: DeviceReport[] };
+  frames: { args: { domid: number; first: number; count: number }; result: FrameReport[] };
+
+  schedule: { args: { from: number; to: number; limit: number }; result: HostSlice[] };
+
+  setTracing: { args: { recording: boolean }; result: void };
+  traceStatus: { args: object; result: TraceStatus & { last: number } };
+  /** The newest `limit` records with an index below `before` and above `after`, oldest first. */
+  traceRecords: {
+    args: { filter: HostTraceFilter; before: number | null; after: number; limit: number };
+    result: HostTraceRecord[];
+  };
+
+  vcpus: { args: { domid: number }; result: VcpuReport[] };
+  disassemble: { args: OfVcpu & { address: string | null; count: number }; result: DisassembledInstruction[] };
+  readMemory: {
+    args: OfVcpu & { address: string; bytes: number; space: 'linear' | 'physical' };
+    result: (number | null)[];
+  };
+  stack: { args: OfVcpu & { entries: number }; result: StackEntry[] };
+  /** Runs one instruction of a paused domain's vCPU; its report afterwards. */
+  stepInstruction: { args: OfVcpu; result: VcpuReport };
+  breakpoints: { args: { domid: number }; result: string[] };
+  setBreakpoint: { args: { domid: number; address: string; on: boolean }; result: void };
+}
+export type InspectionCall = keyof InspectionCalls;
+/** One function for each call. */
+export type InspectionHandlers = {
+  readonly [C in InspectionCall]: (args: InspectionCalls[C]['args']) => InspectionCalls[C]['result'];
+};

@@ -1,0 +1,40 @@
+// Answers everything that can be asked of the inside of one host, whatever runs on it.
+
+import type { NativeGuest } from '../native-guest.ts';
+import type { XenHost } from '../xen-host.ts';
+import { boardDevices } from './board-devices.ts';
+import type { InspectionHandlers } from './calls.ts';
+import { domainDevices } from './devices.ts';
+import { bareFrames, domainFrames } from './frames.ts';
+import { StoreInspection } from './store.ts';
+
+/** @param native the kernel on the bare machine that has this domid, or null */
+export function inspectHost(
+  xen: XenHost,
+  native: (domid: number) => NativeGuest | null,
+): Pick<
+  InspectionHandlers,
+  'storeNode' | 'storeWrite' | 'storeRemove' | 'storeWatch' | 'storeChanges' | 'storeUnwatch' | 'devices' | 'frames'
+> {
+  const store = new StoreInspection(xen.store);
+  return {
+    storeNode: ({ path }) => store.node(path),
+    storeWrite: ({ path, value }) => store.write(path, value),
+    storeRemove: ({ path }) => store.remove(path),
+    storeWatch: ({ id, path }) => store.watch(id, path),
+    storeChanges: ({ id }) => store.changes(id),
+    storeUnwatch: ({ id }) => store.unwatch(id),
+    devices: ({ domid }) => {
+      const bare = native(domid);
+      return bare
+        ? boardDevices(bare.machine.board.getState(), bare.consoleBytes)
+        : domainDevices(xen.entry(domid), xen.store);
+    },
+    frames: ({ domid, first, count }) => {
+      const bare = native(domid);
+      if (bare) return bareFrames(bare.machine.memory.ramBytes / 4096, first, count);
+      const { domain, spec } = xen.entry(domid);
+      return domainFrames(domain, spec.memoryMiB * 256, first, count);
+    },
+  };
+}

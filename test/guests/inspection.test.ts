@@ -1,0 +1,127 @@
+// Looking inside real guests through the lab service, as the window does: Dinghy as PV, PVH and on the bare machine.
+
+import { MessageChannel } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { spawnHostWorker } from '../../main/engine/index.ts';
+import { readKernel } from '../../main/engine/kernels.ts';
+import { Lab } from '../../main/engine/lab.ts';
+import { LabServer } from '../../main/engine/service.ts';
+import { labService, type LabClient } from '../../shared/lab-service.ts';
+import { DomainSpec, HostSpec } from '../../shared/model.ts';
+import { connect, fromNodePort } from '../../shared/rpc.ts';
+
+const SECOND = 1e9;
+let lab: Lab;
+let client: LabClient;
+const uuids: Record<string, string> = {};
+
+/** Types a line and runs until the console has answered with `wanted`. */
+async function command(name: string, line: string, wanted: RegExp): Promise<void> {
+  const { console } = lab.domain(uuids[name]!);
+  const from = console.end;
+  await lab.typeConsole(uuids[name]!, new TextEncoder().encode(`${line}\r`));
+  const shows = (): boolean => wanted.test(new TextDecoder().decode(console.since(from)));
+  expect(await lab.clock.advance(20 * SECOND, shows), `${name}: ${line}`).toBe(true);
+}
+
+beforeAll(async () => {
+  lab = new Lab({ name: 'inside', path: '/nowhere', seed: 1, spawn: spawnHostWorker, readKernel });
+  const { port1, port2 } = new MessageChannel();
+  new LabServer(lab, { savedUpTo: 0, bytes: 0, exportTo: () => Promise.resolve() }).attach(fromNodePort(port1));
+  client = connect(labService, fromNodePort(port2));
+  await lab.addHost(HostSpec.parse({ name: 'alder', memoryMiB: 512, pcpus: 2, clockMHz: 250 }));
+  await lab.addHost(HostSpec.parse({ name: 'birch', memoryMiB: 256, pcpus: 1, clockMHz: 250 }));
+  const guests = [
+    ['pv', 'alder', 'builtin:dinghy-pv64'],
+    ['pvh', 'alder', 'builtin:dinghy-hw64'],
+    ['native', 'birch', 'builtin:dinghy-hw64'],
+  ] as const;
+  for (const [mode, host, kernel] of guests)
+    uuids[mode] = await lab.createDomain(host, DomainSpec.parse({ name: mode, mode, kernel, memoryMiB: 64 }));
+  for (const mode of Object.keys(uuids))
+    expect(
+      await lab.clock.advance(20 * SECOND, () =>
+        /\$ |# /.test(new TextDecoder().decode(lab.domain(uuids[mode]!).console.tail(4096))),
+      ),
+      `${mode} boots`,
+    ).toBe(true);
+});
+afterAll(async () => {
+  client.close();
+  await lab.close();
+});
+
+describe('xenstore', () => {
+  it('is browsed, watched and written where no protocol runs', async () => {
+    const domid = lab.domain(uuids.pv!).domid;
+    const base = `/local/domain/${domid}`;
+    expect((await client.storeNode({ host: 'alder', path: base })).children).toEqual(
+      expect.arrayContaining(['console', 'data', 'memory', 'name', 'store']),
+    );
+    expect(await client.storeNode({ host: 'alder', path: `${base}/name` })).toMatchObject({
+      value: 'pv',
+      permissions: `n0,r${domid}`,
+      editable: false,
+      children: [],
+    });
+    const heard = new Promise<string[]>((resolve) => {
+      const stop = client.on('storeChanged', { host: 'alder', path: `${base}/data` }, (paths) => {
+        stop();
+        resolve(paths);
+      });
+    });
+    await client.storeNode({ host: 'alder', path: '/' }); // the watch is set by now
+    await command('pv', 'xenstore write data/key hello', /[$#] $/);
+    expect(await heard).toContain(`${base}/data/key`);
+    expect(await client.storeNode({ host: 'alder', path: `${base}/data/key` })).toMatchObject({
+      value: 'hello',
+      permissions: `n${domid}`,
+      editable: true,
+    });
+    await client.storeWrite({ host: 'alder', path: `${base}/data/key`, value: 'from the lab' });
+    await command('pv', 'xenstore read data/key', /from the lab/);
+    await client.storeRemove({ host: 'alder', path: `${base}/data/key` });
+    await expect(client.storeNode({ host: 'alder', path: `${base}/data/key` })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+    await expect(client.storeWrite({ host: 'alder', path: `${base}/name`, value: 'x' })).rejects.toMatchObject({
+      code: 'not-possible-now',
+    });
+  });
+});
+
+describe('devices', () => {
+  it('of a domain are its rings and split drivers, those of a machine its registers', async () => {
+    const pv = await client.devices({ uuid: uuids.pv! });
+    expect(pv.map((d) => d.id)).toEqual(expect.arrayContaining(['console', 'xenstore', 'grants']));
+    const printed = pv.find((d) => d.id === 'console')!.counters.find((c) => c.label === 'printed')!;
+    expect(printed.value).toBe(lab.domain(uuids.pv!).console.end);
+    const pvh = await client.devices({ uuid: uuids.pvh! });
+    expect(pvh.map((d) => d.id)).toContain('local-apic/0');
+    const native = await client.devices({ uuid: uuids.native! });
+    const pit = native.find((d) => d.id === 'pit8254')!;
+    expect(pit.facts.find((f) => f.label === 'channels 0.mode')).toBeDefined();
+    expect(native.map((d) => d.id)).toEqual(
+      expect.arrayContaining(['uart16550', 'io-apic', 'local-apic/0', 'vga-text']),
+    );
+  });
+});
+
+describe('frames', () => {
+  it('have the types that the hypervisor holds them as', async () => {
+    const { spec } = lab.domain(uuids.pv!);
+    const frames = await client.frames({ uuid: uuids.pv!, first: 0, count: 4096 });
+    expect(frames.map((f) => f.pfn)).toEqual(Array.from({ length: 4096 }, (_, n) => n));
+    const types = new Set(frames.map((f) => f.type));
+    for (const type of ['l1', 'l4 pinned', 'writable']) expect([...types]).toContain(type);
+    for (const f of frames.filter((x) => x.type.startsWith('l'))) expect(f.typeCount).toBeGreaterThan(0);
+    const end = await client.frames({ uuid: uuids.pv!, first: spec.memoryMiB * 256 - 2, count: 100 });
+    expect(end).toHaveLength(2);
+    expect((await client.frames({ uuid: uuids.native!, first: 5, count: 1 }))[0]).toMatchObject({
+      mfn: 5,
+      type: 'RAM',
+    });
+    const pvh = await client.frames({ uuid: uuids.pvh!, first: 256, count: 16 });
+    expect(new Set(pvh.map((f) => f.mfn)).size).toBe(16);
+  });
+});
