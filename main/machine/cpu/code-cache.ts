@@ -30,7 +30,18 @@ export const CodePage = {
 export const CROSS_CODE = 0x3000;
 const LONGEST = 15;
 
+/** Who must know that decoded code is gone (translated regions were made from it). */
+export interface CodeListener {
+  /** The record at an offset of a frame is dead. */
+  recordGone(frame: number, offset: number): void;
+  /** All records of a frame are. */
+  pageGone(frame: number): void;
+  /** All records of all frames are, and their memory is used again. */
+  everythingGone(): void;
+}
+
 export class CodeCache {
+  listener: CodeListener | null = null;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
   readonly #u32: Uint32Array;
@@ -59,7 +70,7 @@ export class CodeCache {
       this.#u32[CodePage.next >> 2] = map + CodePage.bytes;
       this.#u32[(PAGE_CODE >> 2) + frame] = map;
       this.#frames.push(frame);
-    }
+    } else this.listener?.pageGone(frame);
     this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
     this.#u32[(map + CodePage.key) >> 2] = this.#u32[(STATE + F.mode) >> 2]!;
     if ((this.#u8[PAGE_FLAGS + frame]! & PageFlag.Code) === 0) {
@@ -78,6 +89,7 @@ export class CodeCache {
   /** Forgets all decoded code. Only between two instructions. */
   flush(): void {
     this.flushes++;
+    this.listener?.everythingGone();
     for (const f of this.#frames) {
       this.#u32[(PAGE_CODE >> 2) + f] = 0;
       this.#u8[PAGE_FLAGS + f]! &= ~PageFlag.Code;
@@ -109,6 +121,7 @@ export class CodeCache {
       if (rec === 0 || o + this.#u8[rec + OP.length]! <= offset) continue;
       this.#u16[(rec + OP.handler) >> 1] = 0;
       u32[(map >> 2) + o] = 0;
+      this.listener?.recordGone(frame, o);
     }
   }
 }

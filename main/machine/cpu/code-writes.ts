@@ -22,7 +22,7 @@ const ANY_TRUE = 0x53;
 /** Bytes of the longest instruction but one: where a record can begin that reaches into the written bytes. */
 const REACH = 14;
 
-/** Adds code_write(TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way. */
+/** Adds code_write, which needs the imported code_changed. code_write(TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way. */
 export function defineCodeWrites(m: ModuleBuilder): void {
   m.func('code_write', ['i32', 'i32', 'i32'], ['i32'], (f) => {
     const [entry, lo, bytes] = f.params as unknown as [E, E, E];
@@ -51,6 +51,7 @@ export function defineCodeWrites(m: ModuleBuilder): void {
               // the record looks itself up again
               f.st16(record, OP.handler, 0);
               f.st32(at, 0, 0);
+              f.callVoid('code_changed', frame, at.sub(map).shrU(2));
             });
           });
           f.set(at, at.add(4));

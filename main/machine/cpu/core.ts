@@ -12,6 +12,8 @@ import { F, MAX_VCPUS, RunExit, STATE, STATE_BYTES, Stall, VCPU_AREA, VCPU_STATE
 import { DEFAULT_CPUID, ExitCode, Delivery, createSystem, type System } from './system/index.ts';
 import type { CpuidPolicy } from './system/index.ts';
 import { Tlb } from './tlb.ts';
+import { LONGEST_RUN, Tier, type Shared, type TierOptions } from './translator/tier.ts';
+import { translateRegions } from './translator/thin.ts';
 import { Vcpu } from './vcpu.ts';
 
 const EFLAGS_TF = 0x100;
@@ -28,10 +30,19 @@ export interface Exit {
   retired: number;
 }
 
+/** `interpreter`: nothing is translated. Default: BULKHEAD_TIER in the environment, else the translator. */
+export interface CoreOptions {
+  readonly tier?: 'interpreter' | 'translator';
+  /** For tests: how eagerly. */
+  readonly translator?: Partial<TierOptions>;
+}
+
 export class CpuCore {
   readonly mem: HostMemory;
   readonly tlb: Tlb;
   readonly system: System;
+  /** The translating tier, or null if everything is interpreted. */
+  readonly tier: Tier | null;
   bus: Bus;
   readonly vcpus: Vcpu[] = [];
   /** Second-level translation for vCPUs with F.nested != 0: (guest page, write) -> frame or -1. */
@@ -41,6 +52,9 @@ export class CpuCore {
   cycles: (() => number) | null = null;
   #current: Vcpu | null = null;
   #run: Partial<Record<32 | 64, () => number>> = {};
+  #shared: Partial<Record<32 | 64, Shared>> = {};
+  /** Instructions generated code may run without returning. */
+  readonly #longestRun: number;
   /** Enters the handler of an interrupt from outside in everyday cases; 0 = it did nothing. */
   #external: Partial<Record<32 | 64, (vector: number) => number>> = {};
   /** Instructions retired on this core before the current entry into generated code. */
@@ -56,8 +70,13 @@ export class CpuCore {
   #stalled = 0;
   readonly #exit: Exit = { code: 0, info0: 0, info1: 0, info2: 0, info3: 0, retired: 0 };
 
-  constructor(mem: HostMemory, bus: Bus = EMPTY_BUS) {
+  constructor(mem: HostMemory, bus: Bus = EMPTY_BUS, options: CoreOptions = {}) {
     this.mem = mem;
+    const interpreted = (options.tier ?? process.env.BULKHEAD_TIER ?? 'interpreter') === 'interpreter';
+    this.tier = interpreted
+      ? null
+      : new Tier(this, translateRegions, (mode) => this.#shared[mode]!, options.translator);
+    this.#longestRun = interpreted ? 0x3fff_ffff : LONGEST_RUN;
     this.bus = bus;
     const self = this;
     const busProxy: Bus = {
@@ -180,6 +199,8 @@ export class CpuCore {
         arena_full: (frame: number) => this.mem.code.full(frame),
         fetch_cross: () => t.fetchCross(),
         interrupts_enabled: () => this.#interruptsEnabled(),
+        place_hot: (record: number) => this.tier?.hot(record),
+        code_changed: (frame: number, offset: number) => this.mem.code.listener?.recordGone(frame, offset),
       };
       for (const name of image.routines) {
         const routine = (this.system.routines as Record<string, (op: number) => number>)[name];
@@ -200,6 +221,10 @@ export class CpuCore {
       }
       const instance = new WebAssembly.Instance(new WebAssembly.Module(image.bytes), { env });
       this.#run[mode] = run = instance.exports.run as () => number;
+      this.#shared[mode] = {
+        table: instance.exports.table as WebAssembly.Table,
+        env: { ...env, ...(instance.exports as Record<string, WebAssembly.ImportValue>) },
+      };
       this.#external[mode] = instance.exports.fast_external as (vector: number) => number;
     }
     return run();
@@ -268,7 +293,7 @@ export class CpuCore {
       const left = end - this.#retired;
       if (left <= 0) return leave(ExitCode.Budget, false);
       const step = (this.#field(F.eflags) & EFLAGS_TF) !== 0;
-      const fuel = shadow !== 0 || step ? 1 : Math.min(left, 0x3fff_ffff);
+      const fuel = shadow !== 0 || step ? 1 : Math.min(left, this.#longestRun);
       this.#entryFuel = fuel;
       this.#withheld = 0;
       this.#setField(F.fuel, fuel);

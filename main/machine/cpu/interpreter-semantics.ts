@@ -6,6 +6,7 @@ import { Semantics, rawLoad, rawStore, loadSlot, storeSlot, REG } from '../isa/s
 import { E, i32, i64, select } from '../wasm/expr.ts';
 import { UNUSUAL } from './fast-calls.ts';
 import { FAST_ROUTINES } from './fast-events.ts';
+import { countJump } from './translator/hotness.ts';
 import type { FunctionBuilder, Label, Local } from '../wasm/function.ts';
 import {
   F,
@@ -583,6 +584,9 @@ export class InterpreterSemantics extends Semantics {
       f.set(target, f.call('branch_link', op));
       f.brIf(lookup, target.eqz());
     });
+    // calls and jumps back are where translation begins
+    const back = op.ld32(OP.imm).leU(op.ld16u(OP.pageOffset));
+    countJump(f, target, this.instruction.name === 'call' ? i32(1) : back);
     f.set(op, target);
     f.br(next);
   }

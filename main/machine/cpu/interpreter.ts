@@ -18,8 +18,10 @@ import { Event, defineFastEvents } from './fast-events.ts';
 import type { Handler } from './handlers.ts';
 import { InterpreterSemantics } from './interpreter-semantics.ts';
 import {
+  ARENA,
   ARENA_END,
   F,
+  FIRST_REGION,
   GPR,
   Next,
   OP,
@@ -27,6 +29,7 @@ import {
   OpFlag,
   PAGE_CODE,
   RAM_BASE,
+  REGION_ORIGINALS,
   RunExit,
   SLOT_PAGE_BASE,
   STATE,
@@ -38,6 +41,8 @@ import {
   TLB_TAG_EXEC,
 } from './layout.ts';
 import { ModeKey } from './mode.ts';
+import { countJump } from './translator/hotness.ts';
+import { RegionExit, SHARED_FUNCTIONS } from './translator/interface.ts';
 import { defineWalk } from './walk.ts';
 
 /** Next.Cross: dispatch the record behind this one. Only between the interpreter and its own code. */
@@ -87,6 +92,8 @@ function build(mode: 32 | 64): InterpreterImage {
   m.import('arena_full', ['i32'], ['i32']);
   m.import('fetch_cross', ['i32'], ['i32']);
   m.import('interrupts_enabled', [], []);
+  m.import('place_hot', ['i32'], []);
+  m.import('code_changed', ['i32', 'i32'], []);
   for (const name of routines) m.import(`sys_${name}`, ['i32'], ['i32']);
 
   const ud = t.all.find((h) => h.instruction.routine === 'ud')!;
@@ -120,6 +127,11 @@ function build(mode: 32 | 64): InterpreterImage {
     });
   }
   m.table[t.all.length + 1] = 'cross';
+  if (m.table.length > FIRST_REGION)
+    throw new Error(`There are ${m.table.length} handlers; regions begin at ${FIRST_REGION}.`);
+  m.tableSize = FIRST_REGION;
+  m.tableSharing = 'export';
+  m.export(SHARED_FUNCTIONS);
   return { bytes: m.build(16), routines };
 }
 
@@ -321,7 +333,10 @@ function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: number): vo
     f.if(map.ld32(CodePage.key).ne(Z.ld32(STATE + F.mode)), () => f.set(map, f.call('new_code_page', frame)));
     const off = f.let(lo.and(4095));
     const op = f.let(map.add(off.shl(2)).ld32());
-    f.if(op, () => f.return(op));
+    f.if(op, () => {
+      countJump(f, op, i32(1));
+      f.return(op);
+    });
     f.return(f.call('decode_trace', page, off, map));
   });
 }
@@ -370,6 +385,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
       const op = f.let(Z);
       const fuel = f.let(Z.ld32(STATE + F.fuel));
       const status = f.local('i32');
+      const handler = f.local('i32');
       const spill = (v: E) => f.st32(Z, STATE + F.fuel, v);
       /** Enters the handler of the pending exception if it is an everyday one and instructions are left to run there. */
       const deliver = (lookup: Label, left: E): void => {
@@ -434,36 +450,59 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
                 h.instruction.meaning(s);
               });
             }
-            const cold = (_: Label | null): void => {
-              spill(fuel);
-              f.set(status, f.callIndirect(['i32'], ['i32'], op.ld16u(OP.handler), op));
-              f.set(fuel, Z.ld32(STATE + F.fuel));
-              f.if(status, () => {
-                f.if(status.eq(Next.Jump), () => {
-                  f.brIf(
-                    lookup,
-                    Z.ld32(STATE + F.mode)
-                      .and(2)
-                      .eq(mode === 64 ? 2 : 0),
-                  );
-                  f.return(i32(RunExit.Mode));
+            f.set(handler, op.ld16u(OP.handler));
+            f.loop((dispatch) => {
+              const cold = (): void => {
+                spill(fuel);
+                f.set(status, f.callIndirect(['i32'], ['i32'], handler, op));
+                f.set(fuel, Z.ld32(STATE + F.fuel));
+                f.if(status, () => {
+                  f.if(status.eq(Next.Jump), () => {
+                    f.brIf(
+                      lookup,
+                      Z.ld32(STATE + F.mode)
+                        .and(2)
+                        .eq(mode === 64 ? 2 : 0),
+                    );
+                    f.return(i32(RunExit.Mode));
+                  });
+                  f.if(status.geS(ARENA), () => {
+                    // a region with too little fuel: this record is executed by itself, whatever is in its handler's place
+                    f.set(op, status);
+                    f.set(fuel, fuel.sub(1));
+                    f.if(fuel.ltS(0), () => {
+                      setRip();
+                      spill(Z);
+                      f.return(i32(RunExit.Budget));
+                    });
+                    f.set(handler, op.ld16u(OP.handler));
+                    f.if(handler.geU(FIRST_REGION), () => f.set(handler, handler.shl(1).ld16u(REGION_ORIGINALS)));
+                    f.br(dispatch);
+                  });
+                  f.brIf(fault, status.eq(Next.Fault).or(status.eq(RegionExit.Fault)));
+                  f.if(status.eq(NEXT_CROSS), () => {
+                    f.set(fuel, fuel.add(1));
+                    f.set(op, op.add(OP_BYTES));
+                    f.br(next);
+                  });
+                  f.if(status.eq(Next.ExitBefore), () => spill(fuel.add(1)));
+                  f.return(i32(RunExit.Intercept));
                 });
-                f.brIf(fault, status.eq(Next.Fault));
-                f.if(status.eq(NEXT_CROSS), () => {
-                  f.set(fuel, fuel.add(1));
-                  f.set(op, op.add(OP_BYTES));
-                  f.br(next);
-                });
-                f.if(status.eq(Next.ExitBefore), () => spill(fuel.add(1)));
-                f.return(i32(RunExit.Intercept));
-              });
-            };
-            f.switch(op.ld16u(OP.handler), map, bodies, () => cold(null));
+              };
+              f.switch(handler, map, bodies, cold);
+            });
             f.set(op, op.add(OP_BYTES));
             f.br(next);
           });
-          // a fault: the instruction has not retired
-          setRip();
+          // a fault: the instruction has not retired; a region says itself where
+          f.if(
+            status.eq(RegionExit.Fault),
+            () => {
+              f.set(status, 0);
+              f.set(fuel, fuel.sub(1));
+            },
+            setRip,
+          );
           deliver(lookup, fuel.add(1));
           spill(fuel.add(1));
           f.return(i32(RunExit.Fault));

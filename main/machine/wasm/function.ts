@@ -258,6 +258,16 @@ export class FunctionBuilder {
     });
   }
 
+  /** Leaves the function by a call through table 0: the callee returns to this function's caller. Types are those of the function itself. */
+  returnCallIndirect(params: readonly WasmType[], results: readonly WasmType[], index: E, ...args: E[]): void {
+    const type = this.module.typeIndex(params, results);
+    for (const a of args) a.emit(this.w);
+    index.emit(this.w);
+    this.w.u8(0x13);
+    this.w.u32(type);
+    this.w.u8(0);
+  }
+
   /** The function's body with its local declarations. */
   finish(): Bytes {
     const out = new Bytes(this.w.n + 64);

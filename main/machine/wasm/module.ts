@@ -23,6 +23,10 @@ export class ModuleBuilder {
   private readonly signatures = new Map<string, Signature>();
   /** Contents of table 0 by function name. */
   table: string[] = [];
+  /** Entries of table 0 if more than `table` fills; with 'table' among the exports others may add functions. */
+  tableSize = 0;
+  /** Whether table 0 is exported as `table`, imported as `env.table`, or neither. */
+  tableSharing: 'none' | 'export' | 'import' = 'none';
 
   typeIndex(params: readonly WasmType[], results: readonly WasmType[]): number {
     const key = (s: Signature) => `${s.params.join()}>${s.results.join()}`;
@@ -50,6 +54,15 @@ export class ModuleBuilder {
     this.index.set(name, this.imports.length + this.functions.length);
     this.signatures.set(name, { params, results });
     this.functions.push({ name, params, results, body, exported });
+  }
+
+  /** Exports declared functions under their own names. */
+  export(names: readonly string[]): void {
+    for (const name of names) {
+      const declared = this.functions.find((d) => d.name === name);
+      if (!declared) throw new Error(`wasm: no function ${name} to export`);
+      declared.exported = true;
+    }
   }
 
   has(name: string): boolean {
@@ -96,7 +109,7 @@ export class ModuleBuilder {
       }
     });
     section(2, (b) => {
-      b.u32(this.imports.length + 1);
+      b.u32(this.imports.length + (this.tableSharing === 'import' ? 2 : 1));
       this.imports.forEach((d, i) => {
         b.name('env');
         b.name(d.name);
@@ -109,6 +122,11 @@ export class ModuleBuilder {
       b.u8(1);
       b.u32(minPages);
       b.u32(65536);
+      if (this.tableSharing === 'import') {
+        b.name('env');
+        b.name('table');
+        for (const v of [1, 0x70, 0, 0]) b.u8(v);
+      }
     });
     section(3, (b) => {
       b.u32(functionTypes.length);
@@ -119,11 +137,16 @@ export class ModuleBuilder {
         b.u32(1);
         b.u8(0x70);
         b.u8(0);
-        b.u32(this.table.length);
+        b.u32(Math.max(this.table.length, this.tableSize));
       });
     section(7, (b) => {
       const exported = this.functions.filter((d) => d.exported);
-      b.u32(exported.length);
+      b.u32(exported.length + (this.tableSharing === 'export' ? 1 : 0));
+      if (this.tableSharing === 'export') {
+        b.name('table');
+        b.u8(1);
+        b.u8(0);
+      }
       for (const d of exported) {
         b.name(d.name);
         b.u8(0);

@@ -1,0 +1,140 @@
+// The translating tier in the run loop: from a hot place to a region that the interpreter enters.
+// Invariant: whether, when and what is translated never changes what a guest computes, how many instructions it retires, or when an
+// interrupt reaches it: a region is entered and left only between two instructions and hands the fuel back exactly.
+
+import type { CodeListener } from '../code-cache.ts';
+import type { CpuCore } from '../core.ts';
+import { F, STATE } from '../layout.ts';
+import { Hotness } from './hotness.ts';
+import type { RegionRequest, TranslateRegions } from './interface.ts';
+import { RegionCache } from './region-cache.ts';
+
+export interface TierOptions {
+  /** Jumps to a place before it is translated. */
+  readonly threshold: number;
+  /** Bytes of translated code with its metadata that a host may hold. */
+  readonly cacheBytes: number;
+  /** Places that are translated together, as one module. */
+  readonly batch: number;
+}
+export const TIER_DEFAULTS: TierOptions = { threshold: 1024, cacheBytes: 256 * 1024 * 1024, batch: 16 };
+/**
+ * Most instructions for which generated code runs without a return: V8 replaces a function by its optimised version when it is called
+ * anew, not inside a loop.
+ */
+export const LONGEST_RUN = 200_000;
+
+export interface TierStatistics {
+  /** Estimated bytes of translated code and its metadata. */
+  bytes: number;
+  /** Regions that can be entered. */
+  regions: number;
+  /** Since the start: regions made, dead with their code, modules evicted, places the translator could not take, modules, their ms of CPU. */
+  made: number;
+  invalidated: number;
+  evicted: number;
+  refused: number;
+  modules: number;
+  milliseconds: number;
+  /** ms of the longest compilation in one go. */
+  longest: number;
+}
+
+/** What the interpreter of one code width shares with translated code. */
+export interface Shared {
+  readonly table: WebAssembly.Table;
+  readonly env: Record<string, WebAssembly.ImportValue>;
+}
+
+export class Tier implements CodeListener {
+  readonly #core: CpuCore;
+  readonly #shared: (mode: 32 | 64) => Shared;
+  readonly #translate: TranslateRegions;
+  readonly #options: TierOptions;
+  readonly #hotness: Hotness;
+  readonly #cache: RegionCache;
+  readonly #queue = new Map<number, RegionRequest>();
+  /** Records the translator refused: not asked again. */
+  readonly #refused = new Set<number>();
+  #modules = 0;
+  #milliseconds = 0;
+  #longest = 0;
+
+  constructor(
+    core: CpuCore,
+    translate: TranslateRegions,
+    shared: (mode: 32 | 64) => Shared,
+    options: Partial<TierOptions> = {},
+  ) {
+    this.#core = core;
+    this.#translate = translate;
+    this.#shared = shared;
+    this.#options = { ...TIER_DEFAULTS, ...options };
+    this.#hotness = new Hotness(this.#options.threshold);
+    this.#cache = new RegionCache(core.mem, this.#options.cacheBytes);
+    core.mem.code.listener = this;
+  }
+
+  /** From generated code: HEAT_STEP more jumps went to a record of the page that runs now. */
+  hot(record: number): void {
+    if (this.#refused.has(record)) return;
+    // still hot while it waits for others to be translated with: it waits no longer
+    if (this.#queue.has(record)) {
+      this.translateQueue();
+      return;
+    }
+    if (!this.#hotness.heat(record)) return;
+    const { i32 } = this.#core.mem;
+    const request = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key: i32[(STATE + F.mode) >> 2]! };
+    if (!this.#cache.isCurrent(request)) return;
+    this.#queue.set(record, request);
+    if (this.#queue.size >= this.#options.batch) this.translateQueue();
+  }
+
+  /** Translates what waits. */
+  translateQueue(): void {
+    const requests = [...this.#queue.values()].filter((request) => this.#cache.isCurrent(request));
+    this.#queue.clear();
+    for (const mode of [32, 64] as const) {
+      const those = requests.filter(({ key }) => (key & 2) === (mode === 64 ? 2 : 0));
+      if (those.length > 0) this.#compile(mode, those);
+    }
+  }
+
+  #compile(mode: 32 | 64, requests: readonly RegionRequest[]): void {
+    const start = performance.now();
+    const made = this.#translate(this.#core, mode, requests);
+    const done = new Set(made?.functions.map(({ request }) => request.record));
+    for (const { record } of requests) if (!done.has(record)) this.#refused.add(record);
+    if (made) {
+      const { table, env } = this.#shared(mode);
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(made.bytes), { env });
+      this.#cache.add(table, instance.exports, made.functions, made.bytes.length);
+      this.#modules++;
+    }
+    const took = performance.now() - start;
+    this.#milliseconds += took;
+    this.#longest = Math.max(this.#longest, took);
+  }
+
+  recordGone(frame: number, offset: number): void {
+    this.#cache.recordGone(frame, offset);
+  }
+  pageGone(frame: number): void {
+    this.#cache.pageGone(frame);
+  }
+  everythingGone(): void {
+    this.#cache.everythingGone();
+    this.#queue.clear();
+    this.#refused.clear();
+    this.#hotness.clear();
+  }
+
+  statistics(): TierStatistics {
+    const { bytes, live, made, invalidated, evicted } = this.#cache;
+    return {
+      ...{ bytes, regions: live, made, invalidated, evicted, refused: this.#refused.size },
+      ...{ modules: this.#modules, milliseconds: this.#milliseconds, longest: this.#longest },
+    };
+  }
+}
