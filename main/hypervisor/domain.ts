@@ -6,6 +6,7 @@ import { EventChannels } from './events/event-channels.ts';
 import { GrantTable } from './grants/grant-table.ts';
 import type { Host } from './host.ts';
 import type { HvmDomain } from './hvm/hvm-domain.ts';
+import { LogDirty } from './memory/log-dirty.ts';
 import type { PagingDomain } from './memory/page-types.ts';
 import type { PvDomain } from './pv/pv-domain.ts';
 import type { GuestVcpu } from './vcpu.ts';
@@ -33,6 +34,7 @@ export class Domain implements PagingDomain {
   readonly vcpus: GuestVcpu[] = [];
   readonly events: EventChannels;
   readonly grants: GrantTable;
+  readonly logDirty: LogDirty;
   pv: PvDomain | null = null;
   hvm: HvmDomain | null = null;
   /** Pages it owns now, and the most it may own. */
@@ -81,6 +83,7 @@ export class Domain implements PagingDomain {
     this.shinfo32 = kind === 'pv32';
     this.events = new EventChannels(this, kind === 'control' ? 1 << 17 : 4096);
     this.grants = new GrantTable(this);
+    this.logDirty = new LogDirty(this);
   }
 
   get is32(): boolean {

@@ -8,6 +8,7 @@ import { EventQueue, type ScheduledEvent } from '../machine/clock.ts';
 import { CpuCore, type Exit } from '../machine/cpu/core.ts';
 import type { HostMemory } from '../machine/cpu/host-memory.ts';
 import { DOMID_CONTROL, DOMID_FIRST_RESERVED, DOMID_SELF, PAGE_SIZE, Runstate } from './abi/constants.ts';
+import { COST } from './costs.ts';
 import { Domain, type DomainKind } from './domain.ts';
 import { FrameFlag, FrameTable } from './memory/frame-table.ts';
 import { M2p } from './memory/m2p.ts';
@@ -179,6 +180,7 @@ export class Host {
       for (const p of this.pcpus) if (p.current === v) this.detach(p);
       if (this.loaded === v) this.loaded = null;
     }
+    d.logDirty.stop();
     d.events.reset();
     d.grants.release();
     if (d.pv) d.pv.release();
@@ -323,17 +325,18 @@ export class Host {
   inner(run: () => Exit): Exit {
     this.core.system.recomputeMode();
     this.runStartRetired = this.core.retiredNow();
+    const logged = this.mem.loggedWrites;
     this.inCore = true;
     const exit = run();
     this.inCore = false;
-    const ran = exit.retired;
+    const ran = exit.retired + (this.mem.loggedWrites - logged) * COST.logDirtyWrite;
     const p = this.running;
     if (p) {
       p.cycles += ran;
       const { domid } = this.loaded!.domain;
       p.busy.set(domid, (p.busy.get(domid) ?? 0) + ran);
     }
-    this.loaded!.instructions += ran;
+    this.loaded!.instructions += exit.retired;
     return exit;
   }
 

@@ -1,7 +1,7 @@
 // A guest's virtual CPU: its machine registers, its vcpu_info, run state and timers.
 
 import type { Vcpu } from '../machine/cpu/vcpu.ts';
-import { Runstate, Virq } from './abi/constants.ts';
+import { PAGE_SIZE, Runstate, Virq } from './abi/constants.ts';
 import { CpuView } from './cpu-view.ts';
 import type { Domain } from './domain.ts';
 import type { HvmVcpu } from './hvm/hvm-vcpu.ts';
@@ -60,6 +60,11 @@ export class GuestVcpu {
     return frameAddress(this.infoMfn) + this.infoOffset;
   }
 
+  /** The hypervisor writes its vcpu_info: where the guest has registered one, that is a page of its memory. */
+  noteInfoWrite(): void {
+    if (this.infoRegistered) this.domain.mem.noteWrite(this.infoMfn * PAGE_SIZE + this.infoOffset, 64);
+  }
+
   get upcallPending(): boolean {
     return this.domain.mem.u8[this.info] !== 0;
   }
@@ -67,6 +72,7 @@ export class GuestVcpu {
     return this.domain.mem.u8[this.info + 1] !== 0;
   }
   setUpcallMask(value: number): void {
+    this.noteInfoWrite();
     this.domain.mem.u8[this.info + 1] = value;
   }
 
@@ -78,6 +84,7 @@ export class GuestVcpu {
   markEventsPending(): void {
     const m = this.domain.mem.u8;
     if (m[this.info] === 0) {
+      this.noteInfoWrite();
       m[this.info] = 1;
       this.hvm?.assertEventUpcall();
     }

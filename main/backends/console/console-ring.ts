@@ -2,6 +2,7 @@
 
 import type { Domain } from '../../hypervisor/domain.ts';
 import { frameAddress } from '../../hypervisor/memory/frames.ts';
+import { PAGE } from '../../machine/cpu/layout.ts';
 
 const IN_SIZE = 1024;
 const OUT = 1024;
@@ -35,7 +36,7 @@ export class ConsoleRing {
     return this.d.mem.view.getUint32(this.base + offset, true);
   }
   private setIndex(offset: number, value: number): void {
-    this.d.mem.view.setUint32(this.base + offset, value >>> 0, true);
+    this.d.mem.write32(this.mfn * PAGE + offset, value >>> 0);
   }
 
   /** The guest rang: take output, refill input. */
@@ -73,7 +74,7 @@ export class ConsoleRing {
       return false;
     }
     const room = Math.min(IN_SIZE - used, this.waiting.length);
-    for (let i = 0; i < room; i++) this.d.mem.u8[this.base + ((prod + i) & (IN_SIZE - 1))] = this.waiting[i];
+    for (let i = 0; i < room; i++) this.d.mem.write8(this.mfn * PAGE + ((prod + i) & (IN_SIZE - 1)), this.waiting[i]);
     this.waiting = this.waiting.slice(room);
     prod = (prod + room) >>> 0;
     this.setIndex(IN_PROD, prod);

@@ -4,6 +4,7 @@
 
 import type { Domain } from '../../hypervisor/domain.ts';
 import { frameAddress } from '../../hypervisor/memory/frames.ts';
+import { PAGE } from '../../machine/cpu/layout.ts';
 import { answer, type Connection, type Message, PAYLOAD_MAX, toBytes, XS } from './protocol.ts';
 import { Session, type Store } from './store.ts';
 
@@ -54,7 +55,7 @@ export class StoreRing implements Connection {
     return this.d.mem.view.getUint32(frameAddress(this.mfn) + offset, true);
   }
   private set(offset: number, value: number): void {
-    this.d.mem.view.setUint32(frameAddress(this.mfn) + offset, value >>> 0, true);
+    this.d.mem.write32(this.mfn * PAGE + offset, value >>> 0);
   }
 
   introduced(domid: number): boolean {
@@ -173,8 +174,7 @@ export class StoreRing implements Connection {
       const first = this.queued[0];
       const count = Math.min(RING - used, first.length);
       if (count === 0) break;
-      for (let i = 0; i < count; i++)
-        this.d.mem.u8[frameAddress(this.mfn) + RSP + ((prod + i) & (RING - 1))] = first[i];
+      for (let i = 0; i < count; i++) this.d.mem.write8(this.mfn * PAGE + RSP + ((prod + i) & (RING - 1)), first[i]);
       this.set(RSP_PROD, prod + count);
       this.queuedBytes -= count;
       if (count === first.length) this.queued.shift();

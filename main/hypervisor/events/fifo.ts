@@ -82,6 +82,11 @@ export class FifoEvents implements EventAbi {
     return mfn === undefined ? -1 : (frameAddress(mfn) >>> 2) + (port & (WORDS_PER_PAGE - 1));
   }
 
+  /** A word of a guest's page changes. */
+  private note(word: number): void {
+    this.d.mem.noteWrite(word * 4 - frameAddress(0), 4);
+  }
+
   setPending(port: number, p: Port): void {
     const w = this.word(port);
     if (w < 0) {
@@ -89,6 +94,7 @@ export class FifoEvents implements EventAbi {
       return;
     }
     const m = this.d.mem.u32;
+    this.note(w);
     const was = m[w] & PENDING;
     m[w] |= PENDING;
     this.link(port, p, w);
@@ -108,11 +114,15 @@ export class FifoEvents implements EventAbi {
     if (tail && tail !== port) {
       const t = this.word(tail);
       if (t >= 0 && m[t] & LINKED) {
+        this.note(t);
         m[t] = ((m[t] & ~(BUSY | LINK_MASK)) | port) >>> 0;
         linked = true;
       }
     }
-    if (!linked) m[(c.address >>> 2) + 2 + queue] = port;
+    if (!linked) {
+      this.note((c.address >>> 2) + 2 + queue);
+      m[(c.address >>> 2) + 2 + queue] = port;
+    }
     c.tails[queue] = port;
     p.lastVcpu = p.vcpu;
     p.lastPriority = queue;
@@ -129,13 +139,16 @@ export class FifoEvents implements EventAbi {
     const w = this.word(port);
     if (w < 0) return;
     const m = this.d.mem.u32;
+    this.note(w);
     m[w] = (m[w] & ~MASKED) >>> 0;
     if (m[w] & PENDING) this.link(port, p, w);
   }
 
   clearPending(port: number): void {
     const w = this.word(port);
-    if (w >= 0) this.d.mem.u32[w] = (this.d.mem.u32[w] & ~PENDING) >>> 0;
+    if (w < 0) return;
+    this.note(w);
+    this.d.mem.u32[w] = (this.d.mem.u32[w] & ~PENDING) >>> 0;
   }
 
   isPending(port: number): boolean {
@@ -151,7 +164,9 @@ export class FifoEvents implements EventAbi {
   /** Marks a port masked without notifying (used when the 2-level state is carried over). */
   mask(port: number): void {
     const w = this.word(port);
-    if (w >= 0) this.d.mem.u32[w] = (this.d.mem.u32[w] | MASKED) >>> 0;
+    if (w < 0) return;
+    this.note(w);
+    this.d.mem.u32[w] = (this.d.mem.u32[w] | MASKED) >>> 0;
   }
 
   setPriority(p: Port, priority: number): number {

@@ -68,6 +68,7 @@ export class TwoLevel implements EventAbi {
     const bit = 1 << (word & 7);
     const m = this.d.mem.u8;
     if ((m[byte] & bit) === 0) {
+      v.noteInfoWrite();
       m[byte] |= bit;
       v.markEventsPending();
     }

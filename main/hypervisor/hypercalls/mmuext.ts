@@ -65,12 +65,15 @@ function one(c: Call, command: number, arg1: bigint, arg2: bigint): number {
       const error = types.getPageAndType(mfn, c.d.domid, type);
       if (error) return error;
       frames.flags[mfn] |= FrameFlag.Pinned;
+      // the pin belongs to what a copy of the domain holds of the page: dirty, as in Xen
+      c.d.mem.noteWrite(mfn * PAGE, PAGE);
       return 0;
     }
     case Op.UNPIN:
       if (!frames.valid(mfn) || frames.owner[mfn] !== c.d.domid || (frames.flags[mfn] & FrameFlag.Pinned) === 0)
         return -Errno.EINVAL;
       frames.flags[mfn] &= ~FrameFlag.Pinned;
+      c.d.mem.noteWrite(mfn * PAGE, PAGE);
       types.putPageAndType(mfn);
       return 0;
     case Op.NEW_BASEPTR:

@@ -6,7 +6,7 @@
 //  - the types exclude one another, so a frame in use as page table or descriptor table has no writable mapping;
 //  - PINNED holds one general and one type reference; ALLOCATED holds one general reference.
 
-import { PAGE } from '../../machine/cpu/layout.ts';
+import { PAGE, PAGE_FLAGS, PageFlag } from '../../machine/cpu/layout.ts';
 import type { HostMemory } from '../../machine/cpu/host-memory.ts';
 import { DOMID_XEN } from '../abi/constants.ts';
 import { invariant } from '../errors.ts';
@@ -50,6 +50,8 @@ export class FrameTable {
   private hint: number;
   /** Set when stale translations may exist (a writable or table reference went away); the CPU side flushes and clears. */
   flushNeeded = false;
+  /** Domains whose writes are logged (log-dirty.ts). */
+  readonly logged = new Set<number>();
 
   /** Frames [0, reserved) stay the hypervisor's for ever. */
   constructor(mem: HostMemory, reserved: number) {
@@ -113,7 +115,16 @@ export class FrameTable {
     this.typeCount[mfn] = 0;
     this.flags[mfn] = FrameFlag.Allocated;
     this.free--;
+    this.mem.u8[PAGE_FLAGS + mfn] &= ~(PageFlag.LogDirty | PageFlag.Dirty);
     clearFrame(this.mem, mfn);
+    this.noteMoved(mfn);
+  }
+
+  /** The frame came to a domain, or stands for another of its pages now: for a log of writes that is one. */
+  noteMoved(mfn: number): void {
+    if (!this.logged.size || !this.logged.has(this.owner[mfn])) return;
+    const at = PAGE_FLAGS + mfn;
+    this.mem.u8[at] = (this.mem.u8[at] & ~PageFlag.LogDirty) | PageFlag.Dirty;
   }
 
   /** True when `mfn` names a frame of RAM. */

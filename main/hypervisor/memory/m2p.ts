@@ -45,5 +45,6 @@ export class M2p {
     mem.u32[wide] = pfn;
     mem.u32[wide + 1] = pfn === INVALID_M2P ? 0xffff_ffff : 0;
     mem.u32[(frameAddress(0) + this.narrowBase + mfn * 4) >>> 2] = pfn;
+    this.table.noteMoved(mfn);
   }
 }

@@ -201,6 +201,8 @@ export class PageTypes {
       // The hypervisor's own slots go, so that nothing of them stays readable in a frame the guest gets back.
       else if (type !== FrameType.L3) words[base + 2 * i] = words[base + 2 * i + 1] = 0;
     }
+    // its kind belongs to what a copy of the domain holds of it (free_page_type marks it dirty too)
+    t.mem.noteWrite(mfn * PAGE, PAGE);
   }
 }
 

@@ -29,6 +29,7 @@ export function deliverTrap(v: GuestVcpu, vector: number, errorCode: number | nu
 /** A page fault: the address goes to vcpu_info.arch.cr2, the error code's user bit tells kernel from user. */
 export function deliverPageFault(v: GuestVcpu, lo: number, hi: number, errorCode: number): void {
   const view = v.domain.mem.view;
+  v.noteInfoWrite();
   if (v.domain.shinfo32) view.setUint32(v.info + 8, lo, true);
   else {
     view.setUint32(v.info + 16, lo, true);

@@ -223,6 +223,7 @@ function writeCr(v: GuestVcpu, cr: number, value: bigint): boolean {
       setTaskSwitched(v, (word & Cr0.TS) !== 0);
       return true;
     case 2:
+      v.noteInfoWrite();
       if (domain.is32) domain.mem.view.setUint32(v.info + 8, word, true);
       else domain.mem.view.setBigUint64(v.info + 16, value, true);
       return true;

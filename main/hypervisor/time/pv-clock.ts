@@ -38,6 +38,7 @@ export function updateTimeInfo(v: GuestVcpu): void {
   const host = v.domain.host;
   v.timeUpdatedNs = host.now();
   const offset = v.info + 32;
+  v.noteInfoWrite();
   fill(v.domain.mem.view, offset, v);
   if (v.timeArea !== null && host.loaded === v) {
     const bytes = new Uint8Array(32);

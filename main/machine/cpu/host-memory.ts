@@ -27,6 +27,8 @@ export class HostMemory {
   readonly u64: BigUint64Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
   readonly code: CodeCache;
+  /** First writes to frames with a dirty log, counted: each took the slow path once. */
+  loggedWrites = 0;
 
   /** @param ramBytes machine memory in bytes, a multiple of 4 KiB and at most MAX_RAM. */
   constructor(ramBytes: number) {
@@ -98,7 +100,10 @@ export class HostMemory {
       const flags = this.u8[PAGE_FLAGS + frame]!;
       if (flags & PAGE_WRITE_SLOW) {
         if (flags & PageFlag.Code) this.code.invalidate(frame, offset, n);
-        if (flags & PageFlag.LogDirty) this.u8[PAGE_FLAGS + frame] = (flags & ~PageFlag.LogDirty) | PageFlag.Dirty;
+        if (flags & PageFlag.LogDirty) {
+          this.u8[PAGE_FLAGS + frame] = (flags & ~PageFlag.LogDirty) | PageFlag.Dirty;
+          this.loggedWrites++;
+        }
       }
       at += n;
     }
