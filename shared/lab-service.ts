@@ -1,7 +1,7 @@
 // The engine's service: what a window or the command line can ask of a lab, and what it can listen to.
 
 import { z } from 'zod';
-import { DomainSpec, HostSpec, LinkSpec } from './model.ts';
+import { DomainSpec, HostSpec, LIMITS, LinkSpec } from './model.ts';
 import type { FileReport, Figures, LabEvent, LabStatus, Template } from './model.ts';
 import { inspectionEvents, inspectionMethods } from './inspection-service.ts';
 import { migrationEvents, migrationMethods } from './migration-service.ts';
@@ -65,6 +65,12 @@ export const labService = {
     shutdownDomain: method<void>()(
       z.strictObject({ uuid: z.string(), reason: z.enum(['poweroff', 'reboot']).default('poweroff') }),
     ),
+    /** Asks the guest's balloon driver for this size; the domain's memory follows as far as the guest gives or takes. */
+    setMemoryTarget: method<void>()(
+      z.strictObject({ uuid: z.string(), memoryMiB: z.int().min(1).max(LIMITS.domainMemoryMiB.max) }),
+    ),
+    /** Asks the guest to use its first `vcpus` vCPUs. */
+    setVcpus: method<void>()(z.strictObject({ uuid: z.string(), vcpus: z.int().min(1).max(LIMITS.vcpus.max) })),
     destroyDomain: method<void>()(uuid),
     /** Boots a domain again from its kernel, whatever state it is in. */
     restartDomain: method<void>()(uuid),

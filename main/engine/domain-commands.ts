@@ -157,6 +157,18 @@ export class DomainCommands {
     await this.#lab.atBoundary(() => this.#lab.hosts.callOn(d, 'shutdownDomain', { reason }));
     this.#lab.undoList.command();
   }
+  /** Asks the guest's balloon driver for this size. */
+  async setMemoryTarget(uuid: string, memoryMiB: number): Promise<void> {
+    const d = this.#lab.domain(uuid);
+    await this.#lab.atBoundary(() => this.#lab.hosts.callOn(d, 'setMemoryTarget', { memoryMiB }));
+    this.#lab.undoList.command();
+  }
+  /** Asks the guest to use its first `vcpus` vCPUs. */
+  async setVcpus(uuid: string, vcpus: number): Promise<void> {
+    const d = this.#lab.domain(uuid);
+    await this.#lab.atBoundary(() => this.#lab.hosts.callOn(d, 'setVcpus', { vcpus }));
+    this.#lab.undoList.command();
+  }
   async destroy(uuid: string): Promise<void> {
     const lab = this.#lab;
     const d = lab.domain(uuid);

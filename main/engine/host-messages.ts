@@ -27,6 +27,8 @@ export interface HostCalls extends InspectionCalls {
   pauseDomain: { args: { domid: number }; result: void };
   unpauseDomain: { args: { domid: number }; result: void };
   shutdownDomain: { args: { domid: number; reason: 'poweroff' | 'reboot' }; result: void };
+  setMemoryTarget: { args: { domid: number; memoryMiB: number }; result: void };
+  setVcpus: { args: { domid: number; vcpus: number }; result: void };
   destroyDomain: { args: { domid: number }; result: void };
   consoleInput: { args: { domid: number; bytes: Uint8Array }; result: void };
   domainStatus: { args: { domid: number }; result: HostDomainStatus };

@@ -131,6 +131,8 @@ export class LabServer {
         pauseDomain: ({ uuid }) => lab.pauseDomain(uuid),
         unpauseDomain: ({ uuid }) => lab.unpauseDomain(uuid),
         shutdownDomain: ({ uuid, reason }) => lab.shutdownDomain(uuid, reason),
+        setMemoryTarget: ({ uuid, memoryMiB }) => lab.commands.setMemoryTarget(uuid, memoryMiB),
+        setVcpus: ({ uuid, vcpus }) => lab.commands.setVcpus(uuid, vcpus),
         destroyDomain: ({ uuid }) => lab.destroyDomain(uuid),
         restartDomain: ({ uuid }) => lab.restartDomain(uuid),
         renameDomain: ({ uuid, name }) => lab.renameDomain(uuid, name),

@@ -66,6 +66,17 @@ export function releaseDomain(store: Store, domid: number): void {
   store.fireSpecial('@releaseDomain');
 }
 
+/** The size that the guest's balloon driver aims at. */
+export function requestMemory(store: Store, domid: number, memoryMiB: number): void {
+  store.set(`${domainPath(domid)}/memory/target`, String(memoryMiB * 1024));
+}
+
+/** Which of its vCPUs the guest should use: the first `online` of `all`. */
+export function requestVcpus(store: Store, domid: number, online: number, all: number): void {
+  for (let i = 0; i < all; i++)
+    store.set(`${domainPath(domid)}/cpu/${i}/availability`, i < online ? 'online' : 'offline');
+}
+
 /** Asks the guest; it answers by clearing the node and acting. */
 export function requestShutdown(store: Store, domid: number, reason: 'poweroff' | 'reboot'): void {
   store.set(`${domainPath(domid)}/control/shutdown`, reason);

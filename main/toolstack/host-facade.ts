@@ -77,6 +77,23 @@ export class HostFacade implements SimulatedHost {
     if (native) native.pressPowerButton();
     else this.xen.shutdownDomain(domid, reason);
   }
+  setMemoryTarget(domid: number, memoryMiB: number): void {
+    this.refuseNative(domid, 'Its memory');
+    this.xen.setMemoryTarget(domid, memoryMiB);
+  }
+  setVcpus(domid: number, vcpus: number): void {
+    this.refuseNative(domid, 'The number of its CPUs');
+    this.xen.setVcpus(domid, vcpus);
+  }
+  private refuseNative(domid: number, what: string): void {
+    if (!this.nativeGuest(domid)) return;
+    throw new BulkheadError({
+      code: 'not-possible-now',
+      what: `${what} cannot be changed while it runs.`,
+      why: 'A native kernel has the whole host; there is no hypervisor to ask.',
+      action: 'Edit the host, or run the guest as a domain.',
+    });
+  }
   destroyDomain(domid: number): void {
     if (this.nativeGuest(domid)) this.native = null;
     else this.xen.destroyDomain(domid);

@@ -50,6 +50,10 @@ export interface SimulatedHost {
   unpauseDomain(domid: number): void;
   /** Asks the guest (xenstore control/shutdown, or the ACPI power button of a native machine). */
   shutdownDomain(domid: number, reason: 'poweroff' | 'reboot'): void;
+  /** Asks the guest's balloon driver for this size (xenstore memory/target). Above the domain's own memory, or on a native machine: BulkheadError. */
+  setMemoryTarget(domid: number, memoryMiB: number): void;
+  /** Asks the guest to use its first `vcpus` vCPUs (xenstore cpu/<n>/availability). More than it was built with, none, or a native machine: BulkheadError. */
+  setVcpus(domid: number, vcpus: number): void;
   destroyDomain(domid: number): void;
   consoleInput(domid: number, bytes: Uint8Array): void;
   domainStatus(domid: number): HostDomainStatus;

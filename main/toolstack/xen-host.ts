@@ -20,7 +20,7 @@ import { kernelError, readElfKernel } from './builder/kernel-image.ts';
 import { buildPv } from './builder/pv.ts';
 import { buildPvh } from './builder/pvh.ts';
 import { readXenNotes } from './builder/xen-notes.ts';
-import { introduceDomain, releaseDomain, requestShutdown } from './domain-store.ts';
+import { introduceDomain, releaseDomain, requestMemory, requestShutdown, requestVcpus } from './domain-store.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
 import { digestOf, type Entry, figuresOf, memorySpans, statusOf } from './host-report.ts';
 import type { DiskBacking, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
@@ -294,6 +294,32 @@ export class XenHost {
   shutdownDomain(domid: number, reason: 'poweroff' | 'reboot'): void {
     this.entry(domid);
     requestShutdown(this.store, domid, reason);
+  }
+
+  setMemoryTarget(domid: number, memoryMiB: number): void {
+    const { spec } = this.entry(domid);
+    if (memoryMiB > spec.memoryMiB)
+      throw buildError(
+        'invalid-argument',
+        `${spec.name} cannot grow to ${memoryMiB} MiB.`,
+        `It was built with ${spec.memoryMiB} MiB, and a balloon gives back no more than it took.`,
+        `Ask for ${spec.memoryMiB} MiB or less.`,
+        'memoryMiB',
+      );
+    requestMemory(this.store, domid, memoryMiB);
+  }
+
+  setVcpus(domid: number, vcpus: number): void {
+    const { spec } = this.entry(domid);
+    if (vcpus > spec.vcpus)
+      throw buildError(
+        'invalid-argument',
+        `${spec.name} cannot use ${vcpus} vCPUs.`,
+        `It was built with ${spec.vcpus}.`,
+        `Ask for ${spec.vcpus} or fewer.`,
+        'vcpus',
+      );
+    requestVcpus(this.store, domid, vcpus, spec.vcpus);
   }
 
   destroyDomain(domid: number): void {

@@ -79,6 +79,20 @@ function scenario(machine: Machine): string {
   steps.push({ type: { domain: 'd', text: 'ps | count\r' } });
   steps.push({ expect: { domain: 'd', regex: machine.mode === 'native' ? '5 lines' : '7 lines', within: '1s' } });
   steps.push({ expect: { domain: 'd', text: 'dinghy$ ' } });
+  // The balloon gives 4 of 16 MiB back to the host, and takes them again.
+  if (machine.mode !== 'native')
+    steps.push(
+      { balloon: { domain: 'd', memoryMiB: 12 } },
+      { wait: '20ms' },
+      { assert: { figure: 'domains.d.memoryMiB', above: 11.5, below: 12.5 } },
+      { type: { domain: 'd', text: 'mem\r' } },
+      { expect: { domain: 'd', text: 'balloon 4096 KiB', within: '1s' } },
+      { balloon: { domain: 'd', memoryMiB: 16 } },
+      { wait: '20ms' },
+      { type: { domain: 'd', text: 'mem\r' } },
+      { expect: { domain: 'd', text: 'balloon 0 KiB', within: '1s' } },
+      { assert: { figure: 'domains.d.memoryMiB', above: 15.5 } },
+    );
   // Off at last: on request from outside where there is somebody to ask, by its own command on the bare machine.
   if (machine.mode === 'native') steps.push({ type: { domain: 'd', text: 'shutdown\r' } });
   else steps.push({ shutdown: 'd' }, { expect: { domain: 'd', text: 'shutdown requested', within: '1s' } });

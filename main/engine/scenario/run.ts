@@ -23,6 +23,8 @@ export interface DomainReport {
   reason: string | null;
   host: string;
   mode: string;
+  /** What it has now: less than it was built with when its balloon is inflated. */
+  memoryMiB: number;
   /** Lab time at which it was created, ns. */
   createdAt: number;
   /** How long it has existed: lab time, ns. */
@@ -147,7 +149,10 @@ async function doStep(lab: Lab, step: Step, seen: Seen, gone: Gone): Promise<str
     const s =
       typeof step.shutdown === 'string' ? { domain: step.shutdown, reason: 'poweroff' as const } : step.shutdown;
     await lab.shutdownDomain(named(lab, s.domain).uuid, s.reason);
-  } else if ('destroy' in step) {
+  } else if ('balloon' in step)
+    await lab.commands.setMemoryTarget(named(lab, step.balloon.domain).uuid, step.balloon.memoryMiB);
+  else if ('vcpus' in step) await lab.commands.setVcpus(named(lab, step.vcpus.domain).uuid, step.vcpus.online);
+  else if ('destroy' in step) {
     const d = named(lab, step.destroy);
     await lab.refresh();
     const last = await domainReport(lab, d);
@@ -230,12 +235,24 @@ async function assertFigure(
 const createdOnWall = new WeakMap<Lab, Map<string, number>>();
 
 async function domainReport(lab: Lab, d: LabDomain): Promise<DomainReport> {
-  const { state, reason, host, mode, createdAt, cpuNs } = d.status;
+  const { state, reason, host, mode, createdAt, cpuNs, memoryMiB } = d.status;
   const figures = state === 'lost' ? null : await lab.figures(d.uuid);
   const virtualNs = lab.clock.now - createdAt;
   const began = createdOnWall.get(lab)?.get(d.spec.name);
   const wallMs = began === undefined ? null : Math.round(performance.now() - began);
-  return { state, reason, host, mode, createdAt, virtualNs, wallMs, cpuNs, consoleBytes: d.console.end, figures };
+  return {
+    state,
+    reason,
+    host,
+    mode,
+    memoryMiB,
+    createdAt,
+    virtualNs,
+    wallMs,
+    cpuNs,
+    consoleBytes: d.console.end,
+    figures,
+  };
 }
 
 async function domainReports(lab: Lab, gone: Gone): Promise<Report['domains']> {

@@ -76,6 +76,12 @@ export const Step = z.union([
       z.strictObject({ domain: domainName, reason: z.enum(['poweroff', 'reboot']).default('poweroff') }),
     ]),
   }),
+  z.strictObject({
+    balloon: z.strictObject({ domain: domainName, memoryMiB: z.int().min(1).max(LIMITS.domainMemoryMiB.max) }),
+  }),
+  z.strictObject({
+    vcpus: z.strictObject({ domain: domainName, online: z.int().min(1).max(LIMITS.vcpus.max) }),
+  }),
   z.strictObject({ destroy: domainName }),
   z.strictObject({ assert: Assert }),
 ]);

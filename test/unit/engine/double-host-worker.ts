@@ -81,6 +81,8 @@ const handlers: Handlers = {
   pauseDomain: ({ domid }) => void (of(domid).status.state = 'paused'),
   unpauseDomain: ({ domid }) => void (of(domid).status.state = 'running'),
   shutdownDomain: ({ domid }) => void of(domid).typed.push(new TextEncoder().encode('off')),
+  setMemoryTarget: ({ domid, memoryMiB }) => void (of(domid).status.memoryMiB = memoryMiB),
+  setVcpus: ({ domid, vcpus }) => void of(domid).typed.push(new TextEncoder().encode(`vcpus ${vcpus}`)),
   destroyDomain: ({ domid }) => {
     of(domid);
     history.push(`${now} destroy ${domid}`);
