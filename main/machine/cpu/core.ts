@@ -8,8 +8,22 @@ import type { HostMemory } from './host-memory.ts';
 import { decodeTables, interpreterImage } from './interpreter.ts';
 import { tableBase } from './decode-tables.ts';
 import { writePrefixTables } from './decoder.ts';
-import { F, MAX_VCPUS, RunExit, STATE, STATE_BYTES, Stall, VCPU_AREA, VCPU_STATE_BYTES } from './layout.ts';
-import { DEFAULT_CPUID, ExitCode, Delivery, createSystem, type System } from './system/index.ts';
+import {
+  Careful,
+  F,
+  MAX_VCPUS,
+  Next,
+  RunExit,
+  STATE,
+  STATE_BYTES,
+  Seg,
+  Shadow,
+  Stall,
+  VCPU_AREA,
+  VCPU_STATE_BYTES,
+} from './layout.ts';
+import { Dr6, instructionBreakpoints, mayCache, noteDebugException } from './system/debug-registers.ts';
+import { Access, DEFAULT_CPUID, ExitCode, Delivery, createSystem, type System } from './system/index.ts';
 import type { CpuidPolicy } from './system/index.ts';
 import { Tlb } from './tlb.ts';
 import { LONGEST_RUN, Tier, type Shared, type TierOptions } from './translator/tier.ts';
@@ -18,6 +32,9 @@ import { Vcpu } from './vcpu.ts';
 
 const EFLAGS_TF = 0x100;
 const EFLAGS_IF = 0x200;
+const EFLAGS_RF = 0x1_0000;
+const DEBUG = 1;
+const NMI = 2;
 
 /** Why run() returned. `code` is an ExitCode; info0..3 as documented there. The object is reused by the next run. */
 export interface Exit {
@@ -68,6 +85,8 @@ export class CpuCore {
   #shadowAt = 0;
   /** Exceptions delivered in this run since an instruction last retired: none where a budget ends. */
   #stalled = 0;
+  /** INT n and its like clear TF before it could trap. */
+  #softwareInterrupt = false;
   readonly #exit: Exit = { code: 0, info0: 0, info1: 0, info2: 0, info3: 0, retired: 0 };
 
   constructor(mem: HostMemory, bus: Bus = EMPTY_BUS, options: CoreOptions = {}) {
@@ -100,6 +119,7 @@ export class CpuCore {
       retiredNow: () => this.cycles?.() ?? this.retiredNow(),
       nested: (page, write) => this.nested(page, write),
       interruptsEnabled: () => this.#interruptsEnabled(),
+      boundary: () => this.#withhold(0),
       cpuidPolicy: () => this.cpuidPolicy?.(this.#current!) ?? DEFAULT_CPUID,
     });
     this.tlb.attach(this.system);
@@ -175,7 +195,7 @@ export class CpuCore {
 
   /** IF went from 0 to 1: if an interrupt waits, generated code returns when the shadow is over. */
   #interruptsEnabled(): void {
-    if (this.bus.interruptPending(this.#current!.index)) this.#withhold(this.#field(F.shadow));
+    if (this.bus.interruptPending(this.#current!.index)) this.#withhold(this.#field(F.shadow) === 0 ? 0 : 1);
   }
 
   /** Which of the interpreters runs the current code. */
@@ -217,7 +237,13 @@ export class CpuCore {
                 if (this.#field(F.shadow) !== 0) this.#shadowAt = this.retiredNow();
                 return next;
               }
-            : routine;
+            : SOFTWARE_INTERRUPTS.has(name)
+              ? (op: number) => {
+                  const next = routine(op);
+                  if (next === Next.Jump) this.#softwareInterrupt = true;
+                  return next;
+                }
+              : routine;
       }
       const instance = new WebAssembly.Instance(new WebAssembly.Module(image.bytes), { env });
       this.#run[mode] = run = instance.exports.run as () => number;
@@ -271,6 +297,20 @@ export class CpuCore {
         if (out) return out;
       }
       const shadow = this.#field(F.shadow);
+      // priorities: traps of the instruction before, NMI, interrupts, breakpoint on the next instruction (SDM vol. 3, table 6-2)
+      if (this.#field(F.pendingDebug) !== 0 && shadow !== Shadow.MovSs) {
+        const out = this.#debugException(deliver, leave);
+        if (out) return out;
+        continue;
+      }
+      if (this.#field(F.nmiPending) !== 0 && this.#field(F.nmiBlocked) === 0 && shadow === 0) {
+        this.#setField(F.nmiPending, 0);
+        this.#setField(F.nmiBlocked, 1);
+        this.#setField(F.halted, 0);
+        const out = deliver(NMI, null, 'nmi', 0);
+        if (out) return out;
+        continue;
+      }
       const interruptible = shadow === 0 && (this.#field(F.eflags) & EFLAGS_IF) !== 0;
       if (interruptible && this.bus.interruptPending(v.index)) {
         const vector = this.bus.acknowledgeInterrupt(v.index);
@@ -293,7 +333,24 @@ export class CpuCore {
       const left = end - this.#retired;
       if (left <= 0) return leave(ExitCode.Budget, false);
       const step = (this.#field(F.eflags) & EFLAGS_TF) !== 0;
-      const fuel = shadow !== 0 || step ? 1 : Math.min(left, this.#longestRun);
+      let single = shadow !== 0 || step;
+      this.tlb.stepping = false;
+      if ((this.#field(F.careful) & Careful.Code) !== 0) {
+        const resume = (this.#field(F.eflags) & EFLAGS_RF) !== 0;
+        const hits = this.#breakpointsHere();
+        if (hits > 0 && !resume && shadow !== Shadow.MovSs) {
+          this.#setField(F.pendingDebug, hits);
+          const out = this.#debugException(deliver, leave);
+          if (out) return out;
+          this.#noteStall();
+          continue;
+        }
+        this.tlb.stepping = hits >= 0;
+        single ||= resume || hits >= 0;
+        this.#setField(F.eflags, this.#field(F.eflags) & ~EFLAGS_RF);
+      }
+      const fuel = single ? 1 : Math.min(left, this.#longestRun);
+      this.#softwareInterrupt = false;
       this.#entryFuel = fuel;
       this.#withheld = 0;
       this.#setField(F.fuel, fuel);
@@ -307,28 +364,27 @@ export class CpuCore {
       this.#entryFuel = this.#withheld = 0;
       this.#setField(F.fuel, 0);
       if (this.#retired > this.#shadowAt) this.#setField(F.shadow, 0);
+      if (step && done > 0 && !this.#softwareInterrupt && this.#field(F.shadow) !== Shadow.MovSs)
+        this.#setField(F.pendingDebug, this.#field(F.pendingDebug) | Dr6.BS);
       switch (reason) {
         case RunExit.Budget:
         case RunExit.Mode:
-          if (step && done > 0) {
-            this.mem.u32[(STATE + F.dr + 48) >> 2]! |= 0x4000; // DR6.BS
-            const out = this.#exception(v, 1, null, 'trap', deliver, leave);
-            if (out) return out;
-          }
           break;
         case RunExit.Fault: {
           const vector = this.#field(F.faultVector);
+          if (this.tlb.stepWanted) {
+            this.tlb.stepWanted = false;
+            break;
+          }
+          // what an instruction touched that then faulted traps when it is done again
+          this.#setField(F.pendingDebug, 0);
           // No exception is pending when the access left instead, for want of a second-level translation
           if (vector < 0) return leave(this.#field(F.exit), true);
           const error = this.#field(F.faultHasError) ? this.#field(F.faultError) : null;
           this.#setField(F.faultVector, -1);
           const out = this.#exception(v, vector, error, 'fault', deliver, leave);
           if (out) return out;
-          // Handlers that fault at once, over and over: time goes on, or this would never end (hardware takes interrupts in between)
-          if (++this.#stalled >= Stall.limit) {
-            this.#stalled = 0;
-            this.#retired++;
-          }
+          this.#noteStall();
           break;
         }
         case RunExit.Intercept: {
@@ -340,6 +396,34 @@ export class CpuCore {
           throw new Error(`Generated code returned ${reason}.`);
       }
     }
+  }
+
+  /** Handlers that fault at once, over and over: time goes on, or this would never end (hardware takes interrupts in between). */
+  #noteStall(): void {
+    if (++this.#stalled < Stall.limit) return;
+    this.#stalled = 0;
+    this.#retired++;
+  }
+
+  /** B0 to B3 for the next instruction; -1 if no breakpoint is in its page. */
+  #breakpointsHere(): number {
+    const { state } = this.system;
+    const rip = state.rip + (state.in64 ? 0 : state.base(Seg.CS));
+    const lo = rip >>> 0;
+    const hi = state.in64 ? Math.floor(rip / 0x1_0000_0000) : 0;
+    if (mayCache(state, lo, hi, Access.Exec, false)) return -1;
+    return instructionBreakpoints(state, lo, hi);
+  }
+
+  /** Delivers the #DB that F.pendingDebug stands for; DR6 says why. */
+  #debugException(
+    deliver: (vector: number, error: number | null, kind: 'fault' | 'trap', length: number) => Exit | null,
+    leave: (code: number, fromState: boolean) => Exit,
+  ): Exit | null {
+    noteDebugException(this.system.state, this.#field(F.pendingDebug));
+    this.#setField(F.pendingDebug, 0);
+    this.#setField(F.halted, 0);
+    return this.#exception(this.#current!, DEBUG, null, 'trap', deliver, leave);
   }
 
   #exception(
@@ -367,4 +451,5 @@ export class CpuCore {
   }
 }
 const MAY_SET_TF = new Set(['popf', 'iret', 'sysret', 'sysexit']);
+const SOFTWARE_INTERRUPTS = new Set(['int_n', 'int3', 'into', 'int1']);
 const MAY_SET_SHADOW = new Set(['sti', 'mov_to_sreg', 'pop_sreg']);

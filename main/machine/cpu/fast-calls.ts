@@ -94,6 +94,7 @@ function sysret(s: Fast, op: E): void {
   const old = f.let(state(F.eflags));
   const flags = f.let(reg(R11).lo().and(SYSRET_FLAGS));
   s.no(flags.or(old).and(TF));
+  s.noAlignmentCheck(flags);
   s.systemFlags(flags, CLEARABLE);
   s.arithmeticFlags(flags);
   const selectors = f.let(state(F.star + 4).shrU(16));
@@ -130,6 +131,7 @@ function sysexit(s: Fast, op: E): void {
   const selector = f.let(state(F.sysenterCs).and(0xfffc));
   s.no(selector.eqz().or(state(F.cpl)));
   s.no(state(F.eflags).and(TF));
+  s.noAlignmentCheck(state(F.eflags));
   s.sp(reg(RCX).lo());
   loadFlat(s, selector.add(16), selector.add(24), 3, ATTR.code32);
   s.set64(F.rip, reg(RDX).lo().zx());
@@ -159,6 +161,7 @@ function popf(s: Fast, op: E): void {
   const h = s.at(sp, long ? 8 : 4, false, cpl.eq(3));
   const flags = f.let(h.ld32());
   s.no(flags.or(old).and(TF));
+  s.noAlignmentCheck(flags);
   const mask = f.let(i32(DF | NT | AC | ID | RF));
   f.if(cpl.leU(s.iopl()), () => f.set(mask, mask.or(IF)));
   f.if(cpl.eqz(), () => f.set(mask, mask.or(IOPL)));

@@ -201,7 +201,8 @@ function iret(s: Fast, op: E): void {
   const rip = f.let(long ? h.ld64() : h.ld32().zx());
   const selector = f.let(h.ld16u(word));
   const flags = f.let(h.ld32(2 * word));
-  s.no(flags.and(long ? TF : TF | VM));
+  s.no(flags.and(long ? TF : TF | VM).or(state(F.nmiBlocked)));
+  s.noAlignmentCheck(flags);
   if (long) s.no(notCanonical(rip));
   const rpl = f.let(selector.and(3));
   s.no(rpl.ne(0).and(rpl.ne(3)));

@@ -68,6 +68,7 @@ export class Fast {
 
   /** Only flat protected mode: what is running here decodes and addresses memory the same way before and after. */
   usualMode(): void {
+    this.no(state(F.careful));
     if (this.long) {
       this.no(state(F.mode).ne(MODE_KEY_64));
       return;
@@ -141,6 +142,11 @@ export class Fast {
   level(cpl: E): void {
     this.set(F.cpl, cpl);
     this.set(F.tlb, select(cpl.eq(3), i32(TLB_USER), TLB_SUPERVISOR));
+  }
+
+  /** Leaves if alignment checks would be on at level 3 with these flags: CR0.AM has EFLAGS.AC's place. */
+  noAlignmentCheck(flags: E): void {
+    this.no(flags.and(AC).and(state(F.cr0)));
   }
 
   /** EFLAGS with the bits of `mask` (not the arithmetic ones) from `value`. */

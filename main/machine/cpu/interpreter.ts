@@ -401,8 +401,8 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables): void {
           .and(fuel.gtS(0));
         const stalled = f.let(select(Z.ld32(Stall.fuel).eq(left), Z.ld32(Stall.count), Z).add(1));
         f.if(usual.and(stalled.ltU(Stall.limit)), () => {
-          // a fault restarts its instruction: RF is set in the pushed flags, but for #DB
-          const info = Z.ld32(STATE + F.faultHasError).or(select(vector.eq(1), Z, Event.Resume));
+          // a fault restarts its instruction: RF is set in the pushed flags
+          const info = Z.ld32(STATE + F.faultHasError).or(Event.Resume);
           f.if(f.call('fast_deliver', vector, info, Z.ld32(STATE + F.faultError), Z.ld64(STATE + F.rip)), () => {
             f.st32(Z, STATE + F.faultVector, -1);
             f.st32(Z, Stall.fuel, left);

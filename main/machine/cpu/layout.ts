@@ -129,7 +129,7 @@ export const F = {
   faultError: s(208),
   /** i32: 1 if the fault carries an error code. */
   faultHasError: s(212),
-  /** i32: interrupts are held off until the next instruction has retired (STI, MOV SS, POP SS). Counts down from 1 in run(). */
+  /** i32: interrupts are held off until the next instruction has retired: see Shadow. */
   shadow: s(216),
   /** i32: machine frame now executing (index), for code invalidation. */
   codeFrame: s(220),
@@ -224,9 +224,38 @@ export const F = {
   mtrrVariable: s(1152), // 8 pairs (base, mask) x 16 = 128
   mtrrFixed: s(1280), // 11 x 8 = 88
   mtrrDefType: s(1368),
+  // PDPTEs of PAE paging, as MOV to CR3 latched them (SDM vol. 3, 4.4.1)
+  pdpte0: s(1376),
+  pdpte1: s(1384),
+  pdpte2: s(1392),
+  pdpte3: s(1400),
+  /** i64: the table's address they were latched from, bit 0 set; anything else: none are latched, walks read memory. */
+  pdptesFrom: s(1408),
+  /** u32: see Careful; 0 = no access and no instruction needs a look at debug registers or alignment. Derived. */
+  careful: s(1416),
+  /** u32: bits of DR6 for a #DB that waits for the end of the instruction (and of the shadow of MOV SS). */
+  pendingDebug: s(1420),
+  /** u32: an NMI is being handled: the next one waits for IRET. */
+  nmiBlocked: s(1424),
+  /** u32: an NMI has arrived. */
+  nmiPending: s(1428),
 } as const;
 /** Bytes of F that make up one vCPU's state. */
-export const STATE_BYTES = 1376;
+export const STATE_BYTES = 1432;
+
+/** Bits of F.careful: what the everyday paths cannot do. */
+export const Careful = {
+  /** DR7 watches data: their pages are never in a TLB for the watched kind of access. */
+  Data: 1,
+  /** DR7 watches instructions: their pages are never in a TLB for execution, the run loop steps through them. */
+  Code: 2,
+  /** DR7 watches ports. */
+  Io: 4,
+  /** CR0.AM, EFLAGS.AC and CPL 3: no page is in the user TLB for reading or writing. */
+  Alignment: 8,
+} as const;
+/** Values of F.shadow. */
+export const Shadow = { None: 0, Sti: 1, MovSs: 2 } as const;
 
 /** Segment register numbers (encoding order), and the two system segments. */
 export const Seg = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;

@@ -5,6 +5,7 @@
 import type { Bus } from './bus.ts';
 import type { HostMemory } from './host-memory.ts';
 import {
+  Careful,
   F,
   OP,
   PAGE_FLAGS,
@@ -27,6 +28,7 @@ import {
   TLB_TAG_WRITE,
   TlbList,
 } from './layout.ts';
+import { mayCache } from './system/debug-registers.ts';
 import { Access, type System } from './system/index.ts';
 
 const STACK_ACCESS = 256;
@@ -136,9 +138,11 @@ export class Tlb {
       i32[at + (field >> 2)] = on ? page : TLB_INVALID;
       i32[at + (field >> 2) + 1] = on ? hi : 0;
     };
-    tag(TLB_TAG_READ, !beyond);
-    tag(TLB_TAG_WRITE, !beyond && walk.writeOk && walk.dirty && (flags & PAGE_WRITE_SLOW) === 0);
-    tag(TLB_TAG_EXEC, walk.executable);
+    const careful = i32[(STATE + F.careful) >> 2] !== 0;
+    const may = (kind: number): boolean => !careful || mayCache(system.state, lo, hi, kind, user);
+    tag(TLB_TAG_READ, !beyond && may(Access.Read));
+    tag(TLB_TAG_WRITE, !beyond && walk.writeOk && walk.dirty && (flags & PAGE_WRITE_SLOW) === 0 && may(Access.Write));
+    tag(TLB_TAG_EXEC, walk.executable && may(Access.Exec));
     i32[at + (TLB_ADDEND >> 2)] = (RAM_BASE + frame * 4096 - page) | 0;
     i32[at + (TLB_FLAGS >> 2)] = walk.global ? 1 : 0;
     if (listed) return maddr;
@@ -180,6 +184,14 @@ export class Tlb {
     const segLimit = this.#u32[(STATE + F.segLimit + segment * 4) >> 2]!;
     if (segLimit === 0xffff_ffff || (lo >>> 0) + bytes - 1 <= segLimit) return true;
     this.#fault(segment === Seg.SS ? 12 : 13);
+    return false;
+  }
+
+  /** False with #AC pending. Notes data breakpoints. */
+  #careful(lo: number, hi: number, bytes: number, write: boolean): boolean {
+    if (this.#i32[(STATE + F.careful) >> 2] === 0) return true;
+    if (this.#system!.access.careful(lo, hi, bytes, write, this.#user())) return true;
+    this.#fault(17);
     return false;
   }
 
@@ -225,6 +237,7 @@ export class Tlb {
   slowRead(op: number, lo: number, hi: number, info: number): number {
     if (!this.#addressOk(op, lo, hi, info)) return 0;
     const bytes = info & 255;
+    if (!this.#careful(lo, hi, bytes, false)) return 0;
     const room = 4096 - (lo & 0xfff);
     const first = this.#translate(lo, hi, Access.Read);
     if (first < 0) return 0;
@@ -245,6 +258,7 @@ export class Tlb {
   slowWrite(op: number, lo: number, hi: number, info: number): number {
     if (!this.#addressOk(op, lo, hi, info)) return 0;
     const bytes = info & 255;
+    if (!this.#careful(lo, hi, bytes, true)) return 0;
     const room = 4096 - (lo & 0xfff);
     const first = this.#translate(lo, hi, Access.Write);
     if (first < 0) return 0;
@@ -287,8 +301,24 @@ export class Tlb {
       this.#writeFrom(SCRATCH + this.#bounceSplit, this.#bounceSecond, bytes - this.#bounceSplit);
   }
 
-  /** Fills the entry for an instruction fetch; 0 with a fault pending. */
+  /** Set by the run loop while it steps through a page with an instruction breakpoint. */
+  stepping = false;
+  /** The last fetch was refused for an instruction breakpoint in its page: the run loop has to step. */
+  stepWanted = false;
+
+  /**
+   * Fills the entry for an instruction fetch; 0 with a fault pending, or with none (F.faultVector is negative) and stepWanted set.
+   * The page of an instruction breakpoint gets an addend, but is never tagged as executable.
+   */
   fetchFill(lo: number, hi: number): number {
+    if ((this.#i32[(STATE + F.careful) >> 2]! & Careful.Code) !== 0 && !this.stepping)
+      if (!mayCache(this.#system!.state, lo, hi, Access.Exec, this.#user())) {
+        this.stepWanted = true;
+        return 0;
+      }
+    return this.#fetch(lo, hi);
+  }
+  #fetch(lo: number, hi: number): number {
     if (this.#long() && hi !== (hi << 16) >> 16) return this.#fault(13);
     const maddr = this.#translate(lo, hi, Access.Exec);
     if (maddr < 0) return 0;
@@ -305,6 +335,6 @@ export class Tlb {
   fetchCross(): number {
     const base = (STATE + SLOT_PAGE_BASE) >> 2;
     const [lo, hi] = this.#nextPage(this.#i32[base]!, this.#i32[base + 1]!);
-    return this.fetchFill(lo, hi);
+    return this.#fetch(lo, hi);
   }
 }

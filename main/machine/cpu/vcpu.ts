@@ -57,6 +57,11 @@ const FIELDS_64 = [
   'apicBase',
   'miscEnable',
   'retired',
+  'pdpte0',
+  'pdpte1',
+  'pdpte2',
+  'pdpte3',
+  'pdptesFrom',
   'fpIp',
   'fpDp',
 ] as const;
@@ -68,6 +73,9 @@ const FIELDS_32 = [
   'cr8',
   'efer',
   'shadow',
+  'pendingDebug',
+  'nmiBlocked',
+  'nmiPending',
   'halted',
   'fpTop',
   'fpStatus',
@@ -164,9 +172,11 @@ export class Vcpu {
   set halted(v: boolean) {
     this.set32(F.halted, v ? 1 : 0);
   }
-  /** Delivers an event through the guest's tables before its next instruction. */
+  /** Delivers an event through the guest's tables before its next instruction; an NMI as soon as none is being handled. */
   inject(vector: number, error: number | null, kind: Injection['kind'], length = 0): void {
-    this.injection = { vector, error, kind, length };
+    // an NMI waits while another is being handled; a second one behind it is lost (SDM vol. 3, 6.7.1)
+    if (kind === 'nmi') this.set32(F.nmiPending, 1);
+    else this.injection = { vector, error, kind, length };
   }
 
   /** Runs `body` with this vCPU's flags where flag-functions.ts looks for them. */
@@ -207,8 +217,9 @@ export class Vcpu {
     s.registers.forEach((v, n) => this.setReg(n, v));
     this.rip = s.rip;
     s.segments.forEach((v, n) => this.setSegment(n, v));
-    for (const f of FIELDS_64) this.set64(F[f], s.fields[f]!);
-    for (const f of FIELDS_32) this.set32(F[f], Number(s.fields[f]));
+    // fields that came later are zero in older states
+    for (const f of FIELDS_64) this.set64(F[f], s.fields[f] ?? 0n);
+    for (const f of FIELDS_32) this.set32(F[f], Number(s.fields[f] ?? 0n));
     this.cpl = Number(s.fields.cpl);
     s.dr.forEach((v, n) => this.set64(F.dr + n * 8, v));
     s.mtrr.forEach((v, n) => this.set64(F.mtrrVariable + n * 8, v));

@@ -128,7 +128,7 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
   const fail = (c: E): void => f.if(c, () => f.return(Z));
   const absent = (entry: E): void => f.if(entry.and(1).eqz(), () => f.return(i32(NOT_PRESENT)));
   const forbid = (c: E): void => f.if(c, () => f.return(i32(FORBIDDEN)));
-  fail(state(F.nested));
+  fail(state(F.nested).or(state(F.careful)));
   const frame = f.let(lo.shrU(12));
   const combined = f.let(i32(6)); // R/W and U/S of all levels
   const leaf = f.let(i32(0x40)); // D, G

@@ -58,6 +58,8 @@ function repeated(element: Body, bulk?: (s: Semantics, n: E) => E) {
               s.f.brIf(done, select(repne, zf, zf.eqz()));
             }
             s.f.brIf(done, rest.eq(0));
+            // a data breakpoint traps behind the iteration that touched it
+            s.if(s.state('pendingDebug'), () => s.again());
             s.f.set(steps, steps.sub(1));
             s.f.brIf(head, steps);
             s.again();

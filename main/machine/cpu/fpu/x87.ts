@@ -63,6 +63,7 @@ export function x87Routines(
   const plus = (linear: number, n: number): number => (state.in64 ? linear + n : (linear + n) % TWO32);
   const read = (op: number, bytes: number): bigint => {
     const at = access.operand(op, bytes, false);
+    access.requireAligned(at, bytes, access.user);
     if (bytes === 2) return BigInt(access.read16(at, access.user));
     const lo = BigInt(access.read32(at, access.user));
     return bytes === 4 ? lo : (BigInt(access.read32(plus(at, 4), access.user)) << 32n) | lo;
@@ -70,6 +71,7 @@ export function x87Routines(
   const signed = (op: number, bytes: number): Value => fromInteger(BigInt.asIntN(bytes * 8, read(op, bytes)));
   const readTen = (op: number): { sig: bigint; signExponent: number } => {
     const at = access.operand(op, 10, false);
+    access.requireAligned(at, 10, access.user);
     const lo = access.read32(at, access.user);
     const hi = access.read32(plus(at, 4), access.user);
     return { sig: (BigInt(hi) << 32n) | BigInt(lo), signExponent: access.read16(plus(at, 8), access.user) };

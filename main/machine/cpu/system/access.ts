@@ -2,6 +2,7 @@
 // Invariant: an access either happens wholly or raises the exact fault before any byte is written.
 
 import {
+  Careful,
   F,
   OP,
   PAGE_FLAGS,
@@ -21,6 +22,7 @@ import {
   TLB_USER,
 } from '../layout.ts';
 import type { SystemContext } from './context.ts';
+import { dataBreakpoints } from './debug-registers.ts';
 import { ExitCode } from './exit.ts';
 import { Vector, leave, raiseError } from './fault.ts';
 import { Access } from './paging.ts';
@@ -28,6 +30,7 @@ import type { PageWalker } from './paging.ts';
 import { highHalf, isCanonical } from './state.ts';
 import type { CpuState } from './state.ts';
 
+const CAREFUL = (STATE + F.careful) >>> 2;
 const TAG_OFFSET = [TLB_TAG_READ, TLB_TAG_WRITE, TLB_TAG_EXEC];
 
 /** True if bytes offset .. offset+size-1 lie in a segment (SDM vol. 3, 5.3). Wrapping past 4 GiB is let through for a 4 GiB limit. */
@@ -126,6 +129,41 @@ export class GuestAccess {
     return this.#state.cpl === 3;
   }
 
+  // ---- debug registers and alignment
+
+  /**
+   * What an access of `size` bytes at hi:lo has to pass while F.careful is not 0: notes data breakpoints it touches, and says whether
+   * it is aligned where that is checked.
+   */
+  careful(lo: number, hi: number, size: number, write: boolean, user: boolean): boolean {
+    if (!this.#aligned(lo, size, user)) return false;
+    if ((this.#u32[CAREFUL] & Careful.Data) !== 0) this.debugTrap(dataBreakpoints(this.#state, lo, hi, size, write));
+    return true;
+  }
+
+  /** Natural alignment, 8 for 10 bytes, as on the reference CPU. Of larger operands the parts are looked at again. */
+  #aligned(lo: number, size: number, user: boolean): boolean {
+    if ((this.#u32[CAREFUL] & Careful.Alignment) === 0 || !user) return true;
+    const natural = size === 10 ? 8 : size <= 16 && (size & (size - 1)) === 0 ? size : 2;
+    return (lo & (natural - 1)) === 0;
+  }
+
+  /** Raises #AC if an operand that is read in parts is misaligned where that is checked. */
+  requireAligned(linear: number, size: number, user: boolean): void {
+    if (!this.#aligned(linear >>> 0, size, user)) raiseError(this.#state, Vector.AC, 0);
+  }
+
+  /** Makes a #DB with these bits of DR6 pending for the end of the instruction. */
+  debugTrap(bits: number): void {
+    if (bits === 0) return;
+    this.#state.set32(F.pendingDebug, this.#state.get32(F.pendingDebug) | bits);
+    this.#ctx.boundary?.();
+  }
+
+  #watch(linear: number, size: number, write: boolean, user: boolean): void {
+    if (!this.careful(linear >>> 0, highHalf(linear), size, write, user)) raiseError(this.#state, Vector.AC, 0);
+  }
+
   // ---- translation
 
   /**
@@ -169,8 +207,9 @@ export class GuestAccess {
     raiseError(this.#state, Vector.PF, walker.errorCode);
   }
 
-  /** Raises #PF if `size` bytes at a linear address cannot be accessed. */
+  /** Raises #AC or #PF if `size` bytes at a linear address cannot be accessed. */
   probe(linear: number, size: number, access: number, user: boolean): void {
+    this.requireAligned(linear, size, user);
     this.#locate(linear, access, user);
     // a fault on the second page reports that page's first byte
     const room = 4096 - ((linear >>> 0) % 4096);
@@ -185,11 +224,13 @@ export class GuestAccess {
   // ---- reads
 
   read8(linear: number, user: boolean): number {
+    if (this.#u32[CAREFUL] !== 0) this.#watch(linear, 1, false, user);
     const at = this.#locate(linear, Access.Read, user);
     return at >= 0 ? this.#u8[at] : this.#readSlow(this.#slow, 1);
   }
 
   read16(linear: number, user: boolean): number {
+    if (this.#u32[CAREFUL] !== 0) this.#watch(linear, 2, false, user);
     if (((linear >>> 0) & 0xfff) > 0xffe) return this.#readBytes(linear, 2, user);
     const at = this.#locate(linear, Access.Read, user);
     if (at < 0) return this.#readSlow(this.#slow, 2);
@@ -197,6 +238,7 @@ export class GuestAccess {
   }
 
   read32(linear: number, user: boolean): number {
+    if (this.#u32[CAREFUL] !== 0) this.#watch(linear, 4, false, user);
     if (((linear >>> 0) & 0xfff) > 0xffc) return this.#readBytes(linear, 4, user);
     const at = this.#locate(linear, Access.Read, user);
     if (at < 0) return this.#readSlow(this.#slow, 4);
@@ -210,6 +252,7 @@ export class GuestAccess {
     this.hi = 0;
     if (size === 1) return this.read8(linear, user);
     if (size === 2) return this.read16(linear, user);
+    if (size === 8 && this.#u32[CAREFUL] !== 0) this.#watch(linear, 8, false, user);
     const lo = this.read32(linear, user);
     if (size === 8) this.hi = this.read32(this.#step(linear, 4), user);
     return lo;
@@ -234,12 +277,14 @@ export class GuestAccess {
   // ---- writes
 
   write8(linear: number, value: number, user: boolean): void {
+    if (this.#u32[CAREFUL] !== 0) this.#watch(linear, 1, true, user);
     const at = this.#locate(linear, Access.Write, user);
     if (at >= 0) this.#u8[at] = value;
     else this.#writeSlow(this.#slow, 1, value);
   }
 
   write16(linear: number, value: number, user: boolean): void {
+    if (this.#u32[CAREFUL] !== 0) this.#watch(linear, 2, true, user);
     if (((linear >>> 0) & 0xfff) > 0xffe) return this.#writeBytes(linear, 2, value, user);
     const at = this.#locate(linear, Access.Write, user);
     if (at < 0) this.#writeSlow(this.#slow, 2, value);
@@ -251,6 +296,7 @@ export class GuestAccess {
   }
 
   write32(linear: number, value: number, user: boolean): void {
+    if (this.#u32[CAREFUL] !== 0) this.#watch(linear, 4, true, user);
     if (((linear >>> 0) & 0xfff) > 0xffc) return this.#writeBytes(linear, 4, value, user);
     const at = this.#locate(linear, Access.Write, user);
     if (at < 0) this.#writeSlow(this.#slow, 4, value);
@@ -266,6 +312,7 @@ export class GuestAccess {
     else if (size === 2) this.write16(linear, lo, user);
     else if (size === 4) this.write32(linear, lo, user);
     else {
+      if (this.#u32[CAREFUL] !== 0) this.#watch(linear, 8, true, user);
       this.probe(linear, 8, Access.Write, user);
       this.write32(linear, lo, user);
       this.write32(this.#step(linear, 4), hi, user);

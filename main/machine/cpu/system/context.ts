@@ -47,6 +47,8 @@ export interface SystemContext {
   nested?(gpaPage: number, write: boolean): number;
   /** Called when IF went from 0 to 1: the run loop must look for interrupts after F.shadow has run out. */
   interruptsEnabled?(): void;
+  /** The run loop must look at the state before the next instruction: F.pendingDebug, F.nmiPending or RF has been set. */
+  boundary?(): void;
   /** The CPUID of the running vCPU. Default: DEFAULT_CPUID. */
   cpuidPolicy?(): CpuidPolicy;
 }

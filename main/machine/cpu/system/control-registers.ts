@@ -2,18 +2,17 @@
 
 import { F, Intercept, Next, OP, Seg, SegAttr } from '../layout.ts';
 import { allowedCr4, policyOf } from './cpuid-policy.ts';
+import { Dr6, Dr7, noteDebugException } from './debug-registers.ts';
 import { CrExit, ExitCode } from './exit.ts';
 import { Vector, leave, raise, raiseGp, raiseUd } from './fault.ts';
 import { Access } from './paging.ts';
 import { modeChanged } from './parts.ts';
 import type { Routine, SystemParts } from './parts.ts';
 import type { RoutineName } from './routine-names.ts';
-import { Cr0, Cr4, Efer, highHalf, isCanonical } from './state.ts';
+import { Cr0, Cr4, Efer, Eflags, highHalf, isCanonical } from './state.ts';
 
 const CR0_KNOWN =
   (Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.NW | Cr0.CD | Cr0.PG) >>> 0;
-const DR7_GD = 0x2000;
-const DR6_BD = 0x2000;
 
 /** Raises #GP(0) unless CPL is 0. */
 export function requireCpl0(parts: SystemParts): void {
@@ -80,6 +79,7 @@ export function writeCr4(parts: SystemParts, lo: number, hi: number): void {
     ctx.flushTlb(true);
   }
   state.set32(F.cr4, lo);
+  if ((changed & Cr4.DE) !== 0) modeChanged(parts);
 }
 
 export function controlRegisterRoutines(parts: SystemParts): Partial<Record<RoutineName, Routine>> {
@@ -112,9 +112,9 @@ export function controlRegisterRoutines(parts: SystemParts): Partial<Record<Rout
     if (intercepts(Intercept.DrAccess)) {
       leave(state, ExitCode.DebugRegister, number, write ? 1 : 0, state.rmField(op), length(op));
     }
-    if ((state.get32(F.dr + 56) & DR7_GD) !== 0) {
-      state.set32(F.dr + 48, state.get32(F.dr + 48) | DR6_BD);
-      state.set32(F.dr + 56, state.get32(F.dr + 56) & ~DR7_GD);
+    if ((state.get32(F.dr + 56) & Dr7.GD) !== 0) {
+      noteDebugException(state, Dr6.BD);
+      state.set32(F.dr + 56, state.get32(F.dr + 56) & ~Dr7.GD);
       raise(state, Vector.DB);
     }
     return number;
@@ -186,6 +186,13 @@ export function controlRegisterRoutines(parts: SystemParts): Partial<Record<Rout
         if (hi !== 0) raiseGp(state, 0);
         // Fixed bits: SDM vol. 3, figure 17-1
         state.set64(field, number === 6 ? (lo & 0x0000_e00f) | 0xffff_0ff0 : (lo & 0xffff_23ff) | 0x400, 0);
+      }
+      if (number !== 6) {
+        // pages that were or are watched leave the TLBs; this instruction has ended what RF stood for
+        const before = state.get32(F.careful);
+        state.set32(F.eflags, state.eflags & ~Eflags.RF);
+        modeChanged(parts);
+        if ((before | state.get32(F.careful)) !== 0) ctx.flushTlb(true);
       }
       return again(op);
     },

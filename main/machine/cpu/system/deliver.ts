@@ -6,7 +6,8 @@ import { FAULT, LEAVE, Vector } from './fault.ts';
 import { enterHandler } from './interrupt.ts';
 import type { SystemParts } from './parts.ts';
 
-/** What raised an event. 'softint3' is INT3 or INTO; 'software' is INT n; 'nmi' and 'external' come from outside. */
+/** What raised an event. A #DB of an instruction breakpoint is a 'trap': its RF is pushed as it is (SDM vol. 3, 18.3.1.1).
+ * 'softint3' is INT3 or INTO; 'software' is INT n; 'nmi' and 'external' come from outside. */
 export type EventKind = 'fault' | 'trap' | 'external' | 'software' | 'softint3' | 'nmi';
 
 /** What deliver() did. Only Shutdown is falsy. */
@@ -65,7 +66,7 @@ export function createDelivery(parts: SystemParts, unfinished: EventRecord) {
           error,
           software,
           returnRip: software ? wrapRip(state.rip + instructionLength) : state.rip,
-          setResume: kind === 'fault' && vector !== Vector.DB,
+          setResume: kind === 'fault',
         });
         return Delivery.Done;
       } catch (caught) {

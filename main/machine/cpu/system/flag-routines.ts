@@ -1,8 +1,9 @@
 // CLI, STI, PUSHF, POPF and ENTER (SDM vol. 2; vol. 3, table 20-1 for virtual-8086 mode without VME).
 
-import { F, Next, Seg } from '../layout.ts';
+import { F, Next, Seg, Shadow } from '../layout.ts';
 import { raiseGp } from './fault.ts';
 import { Access } from './paging.ts';
+import { modeChanged } from './parts.ts';
 import type { Routine, SystemParts } from './parts.ts';
 import type { RoutineName } from './routine-names.ts';
 import { Stack } from './stack.ts';
@@ -28,7 +29,7 @@ export function flagRoutines(parts: SystemParts): Partial<Record<RoutineName, Ro
       checkIopl();
       if ((state.eflags & Eflags.IF) !== 0) return Next.Sequential;
       ctx.writeEflags(Eflags.IF, Eflags.IF);
-      state.set32(F.shadow, 1);
+      state.set32(F.shadow, Shadow.Sti);
       ctx.interruptsEnabled?.();
       state.rip = state.nextRip(op);
       return Next.Jump;
@@ -55,6 +56,7 @@ export function flagRoutines(parts: SystemParts): Partial<Record<RoutineName, Ro
       ctx.writeEflags(flags & ~Eflags.RF, mask | (size === 2 ? 0 : Eflags.RF));
       if ((flags & mask & ~old & Eflags.IF) !== 0) ctx.interruptsEnabled?.();
       if (((state.eflags ^ old) & WATCHED) === 0) return Next.Sequential;
+      if (((state.eflags ^ old) & Eflags.AC) !== 0) modeChanged(parts);
       state.rip = state.nextRip(op);
       return Next.Jump;
     },

@@ -2,7 +2,7 @@
 // Invariant: enterHandler() either ends in the handler with everything pushed, or raises with the state as it was
 // (a task gate's later faults excepted, which belong to the new task).
 
-import { F, Seg } from '../layout.ts';
+import { Careful, F, Seg } from '../layout.ts';
 import { Descriptor, SystemType, isNull, markAccessed, readDescriptor, wrapSystem } from './descriptor.ts';
 import { Vector, raiseError, raiseGp } from './fault.ts';
 import { modeChanged } from './parts.ts';
@@ -37,7 +37,9 @@ export function enterHandler(parts: SystemParts, entry: Entry): void {
 
 function pushedFlags(parts: SystemParts, entry: Entry): number {
   const flags = parts.ctx.readEflags();
-  return entry.setResume ? flags | Eflags.RF : flags & ~Eflags.RF;
+  if (entry.setResume) return flags | Eflags.RF;
+  // Where instructions are watched the run loop keeps RF true; elsewhere nothing has cleared it since the last IRET
+  return (parts.state.get32(F.careful) & Careful.Code) !== 0 && !entry.software ? flags : flags & ~Eflags.RF;
 }
 
 function enterReal(parts: SystemParts, entry: Entry): void {

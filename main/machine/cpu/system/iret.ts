@@ -1,6 +1,6 @@
 // IRET in every mode (SDM vol. 2, IRET/IRETD/IRETQ).
 
-import { F, Next, Seg } from '../layout.ts';
+import { Careful, F, Next, Seg } from '../layout.ts';
 import { raiseGp } from './fault.ts';
 import { modeChanged } from './parts.ts';
 import type { Routine, SystemParts } from './parts.ts';
@@ -31,6 +31,14 @@ export function iretRoutines(parts: SystemParts): Partial<Record<RoutineName, Ro
     const opened = (flags & mask & ~state.eflags & Eflags.IF) !== 0;
     ctx.writeEflags(flags, mask);
     if (opened) ctx.interruptsEnabled?.();
+    if ((flags & mask & Eflags.RF) !== 0 && (state.get32(F.careful) & Careful.Code) !== 0) ctx.boundary?.();
+  };
+
+  /** NMIs are taken again, also when the IRET faults (SDM vol. 3, 6.7.1). */
+  const unblockNmi = (): void => {
+    if (state.get32(F.nmiBlocked) === 0) return;
+    state.set32(F.nmiBlocked, 0);
+    if (state.get32(F.nmiPending) !== 0) ctx.boundary?.();
   };
 
   const arrive = (offset: number): number => {
@@ -104,6 +112,7 @@ export function iretRoutines(parts: SystemParts): Partial<Record<RoutineName, Ro
   return {
     iret(op) {
       const size = state.operandSize(op);
+      if (!state.vm86 || state.iopl === 3) unblockNmi();
       return state.paragraphMode ? iretParagraph(size) : iretProtected(op, size);
     },
   };

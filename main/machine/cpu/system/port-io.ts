@@ -1,6 +1,7 @@
 // Port input and output: permission, intercepts, IN, OUT, INS and OUTS (SDM vol. 1, chapter 19).
 
-import { F, Intercept, Next, OP, OpFlag, Seg, SegAttr } from '../layout.ts';
+import { Careful, F, Intercept, Next, OP, OpFlag, Seg, SegAttr } from '../layout.ts';
+import { portBreakpoints } from './debug-registers.ts';
 import { ExitCode, IoExit } from './exit.ts';
 import { leave, raiseGp } from './fault.ts';
 import { Access } from './paging.ts';
@@ -39,6 +40,7 @@ export function portRoutines(parts: SystemParts): Partial<Record<RoutineName, Ro
     if ((state.get32(F.intercepts) & Intercept.Io) !== 0) {
       leave(state, ExitCode.Io, port, size, bits, state.u8[op + OP.length]);
     }
+    if ((state.get32(F.careful) & Careful.Io) !== 0) access.debugTrap(portBreakpoints(state, port, size));
   };
 
   const input = (op: number, port: number): number => {
@@ -102,7 +104,7 @@ export function portRoutines(parts: SystemParts): Partial<Record<RoutineName, Ro
       left--;
       setIndex(Reg.RCX, width, left);
       moved++;
-    } while (left !== 0 && moved < 4096 && samePage(segment, offset, page));
+    } while (left !== 0 && moved < 4096 && samePage(segment, offset, page) && state.get32(F.pendingDebug) === 0);
     if (left === 0) return Next.Sequential;
     // F.rip is this instruction still: it runs again for the rest, and interrupts get their turn in between
     return Next.Jump;

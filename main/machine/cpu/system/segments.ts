@@ -1,7 +1,7 @@
 // Loading segment registers (SDM vol. 3, 5.4 to 5.8, and MOV, POP, LDS in vol. 2).
 // Invariant: a function here either raises and changes nothing, or loads the register wholly.
 
-import { F, OP, Seg, SegAttr } from '../layout.ts';
+import { F, OP, Seg, SegAttr, Shadow } from '../layout.ts';
 import { Next } from '../layout.ts';
 import { isNull, markAccessed, readDescriptor, readUpper, SystemType } from './descriptor.ts';
 import type { Descriptor } from './descriptor.ts';
@@ -151,7 +151,7 @@ export function segmentRoutines(parts: SystemParts): Partial<Record<RoutineName,
         ? state.regLo(state.rmField(op)) & 0xffff
         : access.read16(access.operand(op, 2, false), access.user);
       loadSegment(parts, segment, selector);
-      if (segment === Seg.SS) state.set32(F.shadow, 1);
+      if (segment === Seg.SS) state.set32(F.shadow, Shadow.MovSs);
       return loaded(op, segment);
     },
 
@@ -170,7 +170,7 @@ export function segmentRoutines(parts: SystemParts): Partial<Record<RoutineName,
       if (width === 2) state.setReg16(Reg.RSP, next);
       else if (width === 4) state.setReg32(Reg.RSP, next);
       else state.setAddress(Reg.RSP * 8, next);
-      if (segment === Seg.SS) state.set32(F.shadow, 1);
+      if (segment === Seg.SS) state.set32(F.shadow, Shadow.MovSs);
       return loaded(op, segment);
     },
 

@@ -5,6 +5,7 @@
 
 import { F, GPR, OP, OpFlag, Seg, SegAttr, STATE, TLB_SUPERVISOR, TLB_USER } from '../layout.ts';
 import { MODE_KEY_64, ModeKey, modeKey } from '../mode.ts';
+import { carefulBits } from './debug-registers.ts';
 import type { ModeInputs } from '../mode.ts';
 import type { SystemMemory } from './context.ts';
 
@@ -332,11 +333,19 @@ export class CpuState implements ModeInputs {
   }
 
   /**
-   * Keeps F.mode, F.tlb and F.flatLimit true after segments, CR0, EFER, CPL or EFLAGS.VM changed.
-   * Returns 0 if nothing changed, 1 if the key did, 2 if the TLBs hold pages beyond the new flat limit and must be flushed.
+   * Keeps F.mode, F.tlb, F.flatLimit and F.careful true after segments, CR0, CR4.DE, EFER, CPL, DR7 or EFLAGS.VM and AC changed.
+   * Returns 0 if nothing changed, 1 if the key did, 2 if the TLBs hold pages that may not be there any more and must be flushed.
    */
   recomputeMode(): number {
     this.updateTlbSelect();
+    const careful = carefulBits(this);
+    const more = (careful & ~this.get32(F.careful)) !== 0;
+    this.set32(F.careful, careful);
+    const changed = this.#recomputeKey();
+    return more ? 2 : changed;
+  }
+
+  #recomputeKey(): number {
     const old = this.get32(F.mode);
     const key = modeKey(this);
     this.set32(F.mode, key);

@@ -1,7 +1,8 @@
 // Hardware task switching (SDM vol. 3, 7.3): 16- and 32-bit TSSs, by JMP, CALL, IRET, and task gates in the IDT.
 // Faults up to step "load task register" happen in the old task; what fails later is raised in the context of the new one.
 
-import { F, Intercept, Seg, SegAttr } from '../layout.ts';
+import { Careful, F, Intercept, Seg, SegAttr } from '../layout.ts';
+import { Dr6, Dr7 } from './debug-registers.ts';
 import { SystemType, isNull, readDescriptor, wrapSystem } from './descriptor.ts';
 import type { Descriptor } from './descriptor.ts';
 import { DescriptorExit, ExitCode } from './exit.ts';
@@ -88,7 +89,9 @@ export function switchTask(parts: SystemParts, tss: Descriptor, reason: TaskReas
     const pae = (state.get32(F.cr4) & Cr4.PAE) !== 0;
     if (pae && !parts.walker.pdptesValid(incoming.cr3)) raiseError(state, Vector.TS, tss.errorCode);
   }
-  state.set64(F.dr + 7 * 8, state.get32(F.dr + 7 * 8) & ~0x155, 0);
+  state.set64(F.dr + 7 * 8, state.get32(F.dr + 7 * 8) & ~(Dr7.LocalEnables | Dr7.ExactLocal), 0);
+  // The T flag traps before the new task's first instruction (SDM vol. 3, 18.3.1.5)
+  if (incoming.trap) state.set32(F.pendingDebug, state.get32(F.pendingDebug) | Dr6.BT);
   state.rip = incoming.rip;
   ctx.writeEflags(incoming.flags, ALL_FLAGS);
   for (let i = 0; i < 8; i++) state.setReg32(i, incoming.registers[i]);
@@ -96,6 +99,8 @@ export function switchTask(parts: SystemParts, tss: Descriptor, reason: TaskReas
     loadTaskSegments(parts, incoming);
   } finally {
     modeChanged(parts);
+    const resume = (incoming.flags & Eflags.RF) !== 0 && (state.get32(F.careful) & Careful.Code) !== 0;
+    if (incoming.trap || resume) ctx.boundary?.();
   }
 }
 
@@ -103,6 +108,7 @@ interface IncomingTask {
   cr3: number;
   rip: number;
   flags: number;
+  trap: boolean;
   registers: number[];
   selectors: number[];
   ldt: number;
@@ -114,6 +120,7 @@ function readTask32(parts: SystemParts, base: number): IncomingTask {
     cr3: at(TSS32.cr3),
     rip: at(TSS32.eip),
     flags: at(TSS32.eflags),
+    trap: (at(TSS32.trap) & 1) !== 0,
     registers: Array.from({ length: 8 }, (_, i) => at(TSS32.registers + 4 * i)),
     selectors: Array.from({ length: 6 }, (_, i) => at(TSS32.segments + 4 * i) & 0xffff),
     ldt: at(TSS32.ldt) & 0xffff,
@@ -126,6 +133,7 @@ function readTask16(parts: SystemParts, base: number): IncomingTask {
     cr3: 0,
     rip: at(TSS16.ip),
     flags: at(TSS16.flags),
+    trap: false,
     registers: Array.from({ length: 8 }, (_, i) => (0xffff_0000 | at(TSS16.registers + 2 * i)) >>> 0),
     selectors: [...Array.from({ length: 4 }, (_, i) => at(TSS16.segments + 2 * i)), 0, 0],
     ldt: at(TSS16.ldt),

@@ -180,7 +180,7 @@ function compare(width: 32 | 64, name: string, cases: number, seed: number): { a
 
     b.core.tlb.flush(true);
     b.asked = 0;
-    const info = (withError ? Event.HasError : 0) | (vector === 1 ? 0 : Event.Resume);
+    const info = (withError ? Event.HasError : 0) | Event.Resume;
     const rip = b.mem.u64[(STATE + F.rip) >> 3]!;
     const fast =
       name === 'deliver'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { F, Next, Seg, SegAttr } from '../../../../main/machine/cpu/layout.ts';
+import { F, Next, Seg, SegAttr, Shadow } from '../../../../main/machine/cpu/layout.ts';
 import { ModeKey } from '../../../../main/machine/cpu/mode.ts';
 import { CODE32, DATA32, Fixture } from './fixture.ts';
 
@@ -137,7 +137,7 @@ describe('segment loads', () => {
     f.descriptor(0x1000, 0x48, 0, 0xf_ffff, DATA32 & ~0x80);
     expect(load(f, Seg.SS, 0x48)).toBe('12:48');
     expect(load(f, Seg.SS, 0x10)).toBe('ok');
-    expect(f.get(F.shadow)).toBe(1);
+    expect(f.get(F.shadow)).toBe(Shadow.MovSs);
   });
 
   it('refuses CS', () => {
