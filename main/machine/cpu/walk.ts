@@ -213,8 +213,14 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
             step(3);
           },
           () => {
-            fail(cr3.and(-32).shrU(12).geU(ramFrames));
-            f.set(e, cr3.and(-32).add(lo.shrU(30).shl(3)).ld64(RAM_BASE));
+            f.if(
+              state(F.pdptesFrom).eq(cr3.and(-32).or(1)),
+              () => f.set(e, lo.shrU(30).shl(3).ld64(STATE + F.pdpte0)),
+              () => {
+                fail(cr3.and(-32).shrU(12).geU(ramFrames));
+                f.set(e, cr3.and(-32).add(lo.shrU(30).shl(3)).ld64(RAM_BASE));
+              },
+            );
             absent(e.lo());
             fail(e.and(~0xffff_fe19n).ne(0n));
             f.set(table, e.lo().and(-4096));

@@ -19,10 +19,10 @@ export function requireCpl0(parts: SystemParts): void {
   if (parts.state.cpl !== 0) raiseGp(parts.state, 0);
 }
 
-/** Whether CR3 (or a change of CR0 or CR4) may bring in the PDPTEs of PAE paging. Raises #GP(0). */
-function checkPdptes(parts: SystemParts, cr0: number, cr4: number, efer: number, cr3: number): void {
+/** A load of CR3 (or a change of CR0 or CR4) brings in the PDPTEs of PAE paging. Raises #GP(0). */
+function loadPdptes(parts: SystemParts, cr0: number, cr4: number, efer: number, cr3: number): void {
   const pae = (cr0 & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0 && (efer & Efer.LMA) === 0;
-  if (pae && !parts.walker.pdptesValid(cr3)) raiseGp(parts.state, 0);
+  if (pae && !parts.walker.latchPdptes(cr3)) raiseGp(parts.state, 0);
 }
 
 /** Writes CR0 with all checks and consequences. Raises #GP(0). */
@@ -41,11 +41,11 @@ export function writeCr0(parts: SystemParts, lo: number, hi: number): void {
       const tss16 = (state.attr(Seg.TR) & (SegAttr.Unusable | 8)) === 0 && state.selector(Seg.TR) !== 0;
       if ((cr4 & Cr4.PAE) === 0 || (state.attr(Seg.CS) & SegAttr.L) !== 0 || tss16) raiseGp(state, 0);
       efer |= Efer.LMA;
-    } else checkPdptes(parts, value, cr4, efer, state.get32(F.cr3));
+    } else loadPdptes(parts, value, cr4, efer, state.get32(F.cr3));
   } else if (!paging && (old & Cr0.PG) !== 0 && (efer & Efer.LMA) !== 0) {
     if (state.in64) raiseGp(state, 0);
     efer &= ~Efer.LMA;
-  }
+  } else if (((old ^ value) & (Cr0.CD | Cr0.NW)) !== 0) loadPdptes(parts, value, cr4, efer, state.get32(F.cr3));
   state.set32(F.cr0, value);
   state.set32(F.efer, efer);
   if (((old ^ value) & (Cr0.PG | Cr0.WP | Cr0.PE)) !== 0) ctx.flushTlb(true);
@@ -60,7 +60,7 @@ export function writeCr3(parts: SystemParts, lo: number, hi: number): void {
     if ((hi & 0xffff_fff0) !== 0) raiseGp(state, 0);
   } else {
     hi = 0;
-    checkPdptes(parts, state.get32(F.cr0), state.get32(F.cr4), efer, lo);
+    loadPdptes(parts, state.get32(F.cr0), state.get32(F.cr4), efer, lo);
   }
   state.set64(F.cr3, lo, hi);
   ctx.flushTlb(false);
@@ -75,7 +75,7 @@ export function writeCr4(parts: SystemParts, lo: number, hi: number): void {
   if ((efer & Efer.LMA) !== 0 && (lo & Cr4.PAE) === 0) raiseGp(state, 0);
   const changed = old ^ lo;
   if ((changed & (Cr4.PAE | Cr4.PGE | Cr4.PSE)) !== 0) {
-    checkPdptes(parts, state.get32(F.cr0), lo, efer, state.get32(F.cr3));
+    loadPdptes(parts, state.get32(F.cr0), lo, efer, state.get32(F.cr3));
     ctx.flushTlb(true);
   }
   state.set32(F.cr4, lo);

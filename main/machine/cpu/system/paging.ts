@@ -1,7 +1,7 @@
 // The page walk: from a linear address to a machine frame, as SDM vol. 3, chapter 4 says, with accessed and dirty bits.
 // Invariant: a failed walk changes nothing; a successful one has set A on every level it used and D where it allows writing.
-// In PAE mode the four PDPTEs are read on every walk instead of being kept in hidden registers: software has to reload CR3
-// after changing one anyway (SDM vol. 3, 4.4.1), and a walk from memory is what nested paging does.
+// In PAE mode walks start from the PDPTEs that the last load of CR3 latched (SDM vol. 3, 4.4.1); a CR3 that somebody else put into the
+// state has none, and they are read from memory.
 
 import { F, PAGE_FLAGS, PageFlag, RAM_BASE } from '../layout.ts';
 import type { SystemContext, SystemMemory } from './context.ts';
@@ -139,7 +139,10 @@ export class PageWalker {
       level = 4;
     } else {
       // The PDPTE has no permissions and no accessed bit
-      if (!this.#fetch64(((cr3 & 0xffff_ffe0) >>> 0) + (lo >>> 30) * 8)) return false;
+      if (state.get32(F.pdptesFrom) === ((cr3 & 0xffff_ffe0) | 1) >>> 0) {
+        this.#entryLow[0] = state.get32(F.pdpte0 + (lo >>> 30) * 8);
+        this.#high = state.getHigh(F.pdpte0 + (lo >>> 30) * 8);
+      } else if (!this.#fetch64(((cr3 & 0xffff_ffe0) >>> 0) + (lo >>> 30) * 8)) return false;
       const pdpte = this.#entryLow[0];
       if ((pdpte & PTE_P) === 0) return this.#fail(0, access, user, nxe);
       if ((pdpte & RESERVED_PDPTE) !== 0 || (this.#high & 0xffff_fff0) !== 0) {
@@ -318,17 +321,23 @@ export class PageWalker {
   }
 
   /**
-   * True if the PDPTEs at this CR3 value may be loaded in PAE mode outside long mode: no reserved bit in a present one
-   * (SDM vol. 3, 4.4.1).
+   * Latches the PDPTEs at this CR3 value, as a load of CR3 does in PAE mode outside long mode. False, and nothing has changed, if a
+   * present one has a reserved bit set (SDM vol. 3, 4.4.1).
    */
-  pdptesValid(cr3: number): boolean {
-    this.#nested = this.#state.get32(F.nested) !== 0;
+  latchPdptes(cr3: number): boolean {
+    const state = this.#state;
+    this.#nested = state.get32(F.nested) !== 0;
+    const table = (cr3 & 0xffff_ffe0) >>> 0;
+    const entries: [number, number][] = [];
     for (let i = 0; i < 4; i++) {
       this.#depth = 0;
-      if (!this.#fetch64(((cr3 & 0xffff_ffe0) >>> 0) + i * 8)) return false;
+      if (!this.#fetch64(table + i * 8)) return false;
       const low = this.#entryLow[0];
       if ((low & PTE_P) !== 0 && ((low & RESERVED_PDPTE) !== 0 || (this.#high & 0xffff_fff0) !== 0)) return false;
+      entries.push([low, this.#high]);
     }
+    entries.forEach(([low, high], i) => state.set64(F.pdpte0 + i * 8, low, high));
+    state.set64(F.pdptesFrom, table | 1, 0);
     return true;
   }
 }

@@ -87,7 +87,7 @@ export function switchTask(parts: SystemParts, tss: Descriptor, reason: TaskReas
     state.set64(F.cr3, incoming.cr3, 0);
     ctx.flushTlb(false);
     const pae = (state.get32(F.cr4) & Cr4.PAE) !== 0;
-    if (pae && !parts.walker.pdptesValid(incoming.cr3)) raiseError(state, Vector.TS, tss.errorCode);
+    if (pae && !parts.walker.latchPdptes(incoming.cr3)) raiseError(state, Vector.TS, tss.errorCode);
   }
   state.set64(F.dr + 7 * 8, state.get32(F.dr + 7 * 8) & ~(Dr7.LocalEnables | Dr7.ExactLocal), 0);
   // The T flag traps before the new task's first instruction (SDM vol. 3, 18.3.1.5)

@@ -84,6 +84,11 @@ function compare(width: 32 | 64, kinds: Tables[], cases: number, seed: number): 
     const hi = kind === 'four-level' ? r.pick([0, 0x7fff, -1, -0x8000 | 0, r.below(0x8000)]) : 0;
     buildTables(b, r, kind, lo, hi);
     b.set(F.cr3, CR3);
+    if (kind === 'pae' && r.once(2)) {
+      // latched ones, which may be others than memory holds by now
+      b.set(F.pdptesFrom, CR3 | 1);
+      for (let i = 0; i < 4; i++) b.set(F.pdpte0 + i * 8, r.once(4) ? 0 : 0x1_1001);
+    }
     b.set(F.cr0, (kind === 'none' ? 1 : 0x8000_0001) | (r.once(2) ? 0x1_0000 : 0));
     b.set(
       F.cr4,

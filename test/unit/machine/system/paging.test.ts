@@ -147,6 +147,29 @@ describe('PAE paging', () => {
     f.put32(0x1_0020, 0x1_1001, 0);
     expect(f.system.writeControlRegister(3, 0x1_0020, 0)).toBe(true);
   });
+
+  it('walks from the PDPTEs that the last load of CR3 latched', () => {
+    const f = setup();
+    expect(f.system.writeControlRegister(3, 0x1_0020, 0)).toBe(true);
+    f.put32(0x1_0020, 0, 0);
+    f.put32(0x1_0028, 0x1_1001, 0);
+    expect(walk(f, 0x5000, Access.Read)).toBe('frame 5');
+    expect(walk(f, 0x4000_5000, Access.Read)).toBe('fault 0');
+    // a refused load leaves them; CR0.CD loads them, too
+    f.put32(0x1_0030, 3, 0);
+    expect(f.system.writeControlRegister(3, 0x1_0020, 0)).toBe(false);
+    expect(walk(f, 0x5000, Access.Read)).toBe('frame 5');
+    f.put32(0x1_0030, 0, 0);
+    expect(f.system.writeControlRegister(0, 0xc000_0011, 0)).toBe(true);
+    expect(walk(f, 0x5000, Access.Read)).toBe('fault 0');
+    expect(walk(f, 0x4000_5000, Access.Read)).toBe('frame 5');
+    // whoever puts another CR3 into the state has the tables read from memory
+    f.put32(0x1_0040, 0x1_1001, 0);
+    f.set(F.cr3, 0x1_0040);
+    expect(walk(f, 0x5000, Access.Read)).toBe('frame 5');
+    f.put32(0x1_0040, 0, 0);
+    expect(walk(f, 0x5000, Access.Read)).toBe('fault 0');
+  });
 });
 
 describe('4-level paging', () => {
