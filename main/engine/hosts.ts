@@ -26,12 +26,16 @@ export interface LabHost {
   /** Output that came before the number of its domain was known here: it is told with the result of createDomain. */
   early: { domid: number; bytes: Uint8Array }[];
   shares: HostStatus['pcpus'];
+  /** Domains that have been seen on it, by number: what its trace and schedule still speak of. */
+  seen: Map<number, string>;
 }
 
 export class Hosts {
   readonly #lab: Lab;
   readonly #spawn: SpawnWorker;
   readonly #hosts = new Map<string, LabHost>();
+  /** Every host records its trace, also one that joins or starts again later. */
+  tracing = false;
   /** A domain's state changed since the last refresh: it is noted in its own epoch. */
   stateChanged = false;
 
@@ -67,6 +71,17 @@ export class Hosts {
     for (const d of this.#lab.domains.values())
       if (d.host === host && d.domid === domid && d.status.state !== 'lost') return d;
     return undefined;
+  }
+
+  /** The domain that has or had this number on a host; null when it was never seen. */
+  uuidOf(h: LabHost, domid: number): string | null {
+    return this.byDomid(h.spec.name, domid)?.uuid ?? h.seen.get(domid) ?? null;
+  }
+  /** Every number that a domain has or had on a host. */
+  domidsOf(h: LabHost, uuid: string): number[] {
+    const d = this.#lab.domains.get(uuid);
+    const known = [...h.seen].filter(([, u]) => u === uuid).map(([domid]) => domid);
+    return d && d.host === h.spec.name && d.domid >= 0 && !known.includes(d.domid) ? [...known, d.domid] : known;
   }
 
   /** Asks a domain's host about it. @throws BulkheadError not-possible-now when it is not on its host */
@@ -130,6 +145,7 @@ export class Hosts {
     for (const s of report.domains) {
       const d = here.get(s.domid);
       if (!d) continue;
+      h.seen.set(s.domid, d.uuid);
       d.status.cpuPercent = cpuPercent(d.samples, { at: now, cpuNs: s.cpuNs });
       seen(d, s);
     }
@@ -175,6 +191,7 @@ export class Hosts {
       report: null,
       reportedAt: now,
       early: [],
+      seen: new Map(),
       shares: Array.from({ length: spec.pcpus }, () => ({ running: null, shares: [] })),
       proxy: new HostProxy(spec, this.#spawn, {
         console: (domid, bytes) => {
@@ -192,6 +209,7 @@ export class Hosts {
     this.#hosts.set(spec.name, host);
     try {
       await host.proxy.call('start', { spec, seed: lab.seed });
+      if (this.tracing) await host.proxy.call('setTracing', { recording: true });
       // a host that joins later starts at the lab's time
       if (now > 0) await host.proxy.call('advance', { until: now });
     } catch (e) {

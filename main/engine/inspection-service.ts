@@ -3,7 +3,9 @@
 import type { inspectionEvents, inspectionMethods } from '../../shared/inspection-service.ts';
 import { domainService } from './inspection/domains.ts';
 import type { InspectionService } from './inspection/service-part.ts';
+import { scheduleService } from './inspection/schedule.ts';
 import { storeService } from './inspection/store.ts';
+import { traceService } from './inspection/trace.ts';
 import type { Lab } from './lab.ts';
 import { notYet } from './not-yet.ts';
 
@@ -13,15 +15,14 @@ export function inspectionService(
 ): InspectionService<keyof typeof inspectionMethods, keyof typeof inspectionEvents> {
   const store = storeService(lab);
   const domains = domainService(lab);
+  const schedule = scheduleService(lab);
+  const trace = traceService(lab);
   return {
     methods: {
       ...store.methods,
       ...domains.methods,
-      schedule: () => notYet('schedule'),
-      traceStatus: () => notYet('traceStatus'),
-      setTracing: () => notYet('setTracing'),
-      trace: () => notYet('trace'),
-      exportTrace: () => notYet('exportTrace'),
+      ...schedule.methods,
+      ...trace.methods,
       vcpus: () => notYet('vcpus'),
       disassemble: () => notYet('disassemble'),
       readMemory: () => notYet('readMemory'),
@@ -33,8 +34,8 @@ export function inspectionService(
     events: {
       ...store.events,
       ...domains.events,
-      trace: () => notYet('trace'),
-      schedule: () => notYet('schedule'),
+      ...schedule.events,
+      ...trace.events,
     },
   };
 }

@@ -9,8 +9,14 @@ import type { HvmDomain } from './hvm/hvm-domain.ts';
 import { LogDirty } from './memory/log-dirty.ts';
 import type { PagingDomain } from './memory/page-types.ts';
 import type { PvDomain } from './pv/pv-domain.ts';
+import { traceName } from './trace.ts';
 import type { GuestVcpu } from './vcpu.ts';
 import { frameAddress } from './memory/frames.ts';
+
+const TRACE = {
+  allocate: traceName('memory', 'allocate', ['mfn', 'order']),
+  release: traceName('memory', 'release', ['mfn']),
+} as const;
 
 export type DomainKind = 'pv32' | 'pv64' | 'hvm' | 'control';
 
@@ -120,6 +126,7 @@ export class Domain implements PagingDomain {
     if (this.totalPages >= this.maxPages) return -1;
     const mfn = this.host.frames.allocate(this.domid);
     if (mfn >= 0) this.totalPages++;
+    if (mfn >= 0 && this.host.trace.recording) this.host.trace.add(TRACE.allocate, this.domid, 0, mfn, 0);
     return mfn;
   }
 
@@ -127,11 +134,13 @@ export class Domain implements PagingDomain {
     if (this.totalPages + 2 ** order > this.maxPages) return -1;
     const mfn = this.host.frames.allocateContiguous(this.domid, order);
     if (mfn >= 0) this.totalPages += 2 ** order;
+    if (mfn >= 0 && this.host.trace.recording) this.host.trace.add(TRACE.allocate, this.domid, 0, mfn, order);
     return mfn;
   }
 
   /** Gives one page back to the host (the owner's reference only; mappings may hold it longer). */
   releasePage(mfn: number): void {
+    if (this.host.trace.recording) this.host.trace.add(TRACE.release, this.domid, 0, mfn);
     this.host.frames.release(mfn);
     this.totalPages--;
   }

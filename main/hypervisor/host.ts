@@ -21,8 +21,10 @@ import { handlePvExit, preparePv } from './pv/exits.ts';
 import { PvDomain } from './pv/pv-domain.ts';
 import { Credit } from './scheduling/credit.ts';
 import type { Scheduler } from './scheduling/scheduler.ts';
+import { SLICE_ENDS, SliceLog } from './scheduling/slices.ts';
 import { HypercallTable } from './hypercalls/table.ts';
 import { refreshTimeInfo } from './time/pv-clock.ts';
+import { Trace, traceName } from './trace.ts';
 import { GuestVcpu } from './vcpu.ts';
 
 export interface HostOptions {
@@ -50,6 +52,12 @@ export interface Pcpu {
 /** Longest a pCPU may run ahead of the others, in ns, while several are busy. */
 const QUANTUM_NS = 50_000;
 
+const TRACE = {
+  attach: traceName('schedule', 'runs', ['pcpu', 'slice ns']),
+  detach: SLICE_ENDS.map((end) => traceName('schedule', `stops: ${end}`, ['pcpu'])),
+} as const;
+const END = Object.fromEntries(SLICE_ENDS.map((end, n) => [end, n])) as Record<(typeof SLICE_ENDS)[number], number>;
+
 export class Host {
   readonly mem: HostMemory;
   readonly core: CpuCore;
@@ -64,6 +72,8 @@ export class Host {
   readonly control: Domain;
   readonly hypercalls = new HypercallTable();
   readonly wallClockBaseNs: bigint;
+  readonly trace = new Trace(() => this.now());
+  readonly slices = new SliceLog();
   private readonly queue = new EventQueue();
   /** The vCPU whose state is in the core. */
   loaded: GuestVcpu | null = null;
@@ -270,7 +280,7 @@ export class Host {
       this.runVcpu(p, p.current!, Math.min(end, p.sliceEnd));
       if (this.reschedule) {
         this.reschedule = false;
-        if (p.current) this.detach(p);
+        if (p.current) this.detach(p, true);
       }
     }
     this.running = null;
@@ -286,15 +296,36 @@ export class Host {
     v.runningOn = p.index;
     v.lastPcpu = p.index;
     v.setRunstate(Runstate.Running);
+    if (this.trace.recording)
+      this.trace.add(TRACE.attach, v.domain.domid, v.id, p.index, Math.min(decision.sliceNs, 0xffff_ffff));
     return true;
   }
 
-  private detach(p: Pcpu): void {
+  private detach(p: Pcpu, yielded = false): void {
     const v = p.current!;
+    this.noteSlice(p, v, yielded);
     p.current = null;
     v.runningOn = -1;
     v.setRunstate(v.runnable ? Runstate.Runnable : v.online ? Runstate.Blocked : Runstate.Offline);
     this.scheduler.returned(v, p.index, this.cyclesToNs(p.cycles - p.sliceStart), this.now());
+  }
+
+  private noteSlice(p: Pcpu, v: GuestVcpu, yielded: boolean): void {
+    const { domid } = v.domain;
+    const ended = !v.domain.runnable
+      ? END.paused
+      : !v.runnable
+        ? END.blocked
+        : yielded
+          ? END.yielded
+          : p.cycles >= p.sliceEnd
+            ? END.slice
+            : END.preempted;
+    const from = this.cyclesToNs(p.sliceStart);
+    const to = this.cyclesToNs(p.cycles);
+    if (to > from) this.slices.add(p.index, domid, v.id, from, to, ended);
+    if (this.trace.recording)
+      this.trace.add(TRACE.detach[ended]!, domid, v.id, p.index, -1, -1, Math.min(to, this.now()) - from);
   }
 
   /** The running vCPU gives up its pCPU when the current exit has been handled. */

@@ -13,6 +13,7 @@ import { ConsoleRing } from '../backends/console/console-ring.ts';
 import type { Domain } from '../hypervisor/domain.ts';
 import { connectBackend } from '../hypervisor/events/event-channels.ts';
 import { Host } from '../hypervisor/host.ts';
+import { traceName } from '../hypervisor/trace.ts';
 import { KernelImageError } from '../machine/boot/errors.ts';
 import { HostMemory } from '../machine/cpu/host-memory.ts';
 import { buildError, type BuiltDomain, type DomainImage } from './builder/domain-image.ts';
@@ -25,6 +26,7 @@ import { EPOCH_SECONDS } from './epoch.ts';
 import { digestOf, type Entry, figuresOf, memorySpans, statusOf } from './host-report.ts';
 import type { DiskBacking, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 
+const TRACE_CONSOLE = traceName('device', 'console prints', ['bytes']);
 const CONSOLE_POLL_NS = 20_000_000;
 
 /** A disk as the backend wants it. */
@@ -216,6 +218,7 @@ export class XenHost {
   private output(domid: number, bytes: Uint8Array): void {
     const entry = this.entries.get(domid);
     if (entry) entry.consoleBytes += bytes.length;
+    if (this.host.trace.recording) this.host.trace.add(TRACE_CONSOLE, domid, 0, bytes.length);
     this.callbacks.console(domid, bytes);
   }
 

@@ -1,11 +1,15 @@
 // Looking inside real guests through the lab service, as the window does: Dinghy as PV, PVH and on the bare machine.
 
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { spawnHostWorker } from '../../main/engine/index.ts';
 import { readKernel } from '../../main/engine/kernels.ts';
 import { Lab } from '../../main/engine/lab.ts';
 import { LabServer } from '../../main/engine/service.ts';
+import type { TraceRecord } from '../../shared/inspection-service.ts';
 import { labService, type LabClient } from '../../shared/lab-service.ts';
 import { DomainSpec, HostSpec } from '../../shared/model.ts';
 import { connect, fromNodePort } from '../../shared/rpc.ts';
@@ -123,5 +127,66 @@ describe('frames', () => {
     });
     const pvh = await client.frames({ uuid: uuids.pvh!, first: 256, count: 16 });
     expect(new Set(pvh.map((f) => f.mfn)).size).toBe(16);
+  });
+});
+
+describe('schedule', () => {
+  it('has the slices of both domains on both processors, none at one time on one processor', async () => {
+    await command('pv', 'burn 20', /result burn/);
+    await command('pvh', 'burn 20', /result burn/);
+    const to = lab.clock.now;
+    const slices = await client.schedule({ host: 'alder', from: 0, to, limit: 20_000 });
+    expect(new Set(slices.map((s) => s.uuid))).toEqual(new Set([uuids.pv, uuids.pvh]));
+    expect(new Set(slices.map((s) => s.ended))).toContain('blocked');
+    for (const pcpu of [0, 1]) {
+      const here = slices.filter((s) => s.pcpu === pcpu).sort((a, b) => a.from - b.from);
+      here.forEach((s, n) => {
+        expect(s.to).toBeGreaterThan(s.from);
+        if (n) expect(s.from).toBeGreaterThanOrEqual(here[n - 1]!.to);
+      });
+    }
+    const ran = slices.filter((s) => s.uuid === uuids.pv).reduce((sum, s) => sum + s.to - s.from, 0);
+    expect(ran / (await lab.figures(uuids.pv!)).cpuNs).toBeCloseTo(1, 1);
+  });
+});
+
+describe('trace', () => {
+  it('records what the hypervisor does while it is on, and is filtered, followed and exported', async () => {
+    expect(await client.traceStatus({})).toEqual({ recording: false, kept: 0, lost: 0 });
+    await client.setTracing({ recording: true });
+    const followed: TraceRecord[] = [];
+    const stop = client.on('trace', { uuids: [uuids.pv!] }, ({ records }) => followed.push(...records));
+    await client.traceStatus({});
+    await command('pv', 'xenstore write data/traced yes', /[$#] $/);
+    await command('pvh', 'echo here', /here\r\n/);
+    await vi.waitUntil(() => followed.length > 0, 5000);
+    stop();
+    await client.setTracing({ recording: false });
+    const { kept } = await client.traceStatus({});
+    const all = await client.trace({ limit: 5000 });
+    expect(kept).toBeGreaterThan(20);
+    const kinds = new Set(all.map((r) => r.kind));
+    for (const kind of ['hypercall', 'exit', 'fault', 'event', 'schedule', 'device'] as const)
+      expect([...kinds]).toContain(kind);
+    expect(followed.every((r) => r.uuid === uuids.pv)).toBe(true);
+    const sends = await client.trace({
+      filter: { uuids: [uuids.pv!], kinds: ['hypercall'], text: 'event_channel_op send' },
+    });
+    expect(sends.length).toBeGreaterThan(0);
+    for (const r of sends) expect(r).toMatchObject({ host: 'alder', uuid: uuids.pv, result: '0' });
+    expect(sends.every((r) => r.ns > 0)).toBe(true);
+    const of = await client.trace({ filter: { kinds: ['device'], text: 'xenstore WRITE' } });
+    expect(of.map((r) => r.uuid)).toContain(uuids.pv);
+    const older = await client.trace({ before: { alder: sends[0]!.index }, limit: 5000 });
+    expect(older.at(-1)!.index).toBe(sends[0]!.index - 1);
+    // off: nothing more is recorded
+    await command('pv', 'echo unseen', /unseen\r\n/);
+    expect((await client.traceStatus({})).kept).toBe(kept);
+    const path = join(mkdtempSync(join(tmpdir(), 'trace-')), 'trace.jsonl');
+    const { records } = await client.exportTrace({ filter: { kinds: ['hypercall'] }, path });
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+    expect(lines).toHaveLength(records);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ kind: 'hypercall', host: 'alder' });
+    rmSync(path);
   });
 });

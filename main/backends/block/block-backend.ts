@@ -1,6 +1,7 @@
 // The block backend: requests of public/io/blkif.h served from a disk image after a delay that stands for the disk.
 
 import type { Domain } from '../../hypervisor/domain.ts';
+import { traceName } from '../../hypervisor/trace.ts';
 import { SharedRing } from '../shared-ring.ts';
 import { SplitBackend } from '../split-driver.ts';
 import type { Store } from '../xenstore/store.ts';
@@ -18,6 +19,10 @@ const MAX_SEGMENTS = 11;
 const SECTORS_PER_PAGE = 8;
 const Op = { READ: 0, WRITE: 1, WRITE_BARRIER: 2, FLUSH: 3 } as const;
 const Status = { OKAY: 0, ERROR: -1, EOPNOTSUPP: -2 } as const;
+const TRACE = {
+  read: traceName('device', 'vbd read', ['device', 'sector', 'bytes']),
+  write: traceName('device', 'vbd write', ['device', 'sector', 'bytes']),
+} as const;
 /** A solid-state disk: latency of a request in ns, and bytes it moves in a microsecond. */
 const LATENCY_NS = 80_000;
 const BYTES_PER_US = 500;
@@ -53,6 +58,7 @@ export function deviceNumber(name: string): number | null {
 }
 
 export class BlockBackend extends SplitBackend {
+  private readonly id: number;
   private readonly image: BlockImage;
   private readonly readOnly: boolean;
   private ring: SharedRing | null = null;
@@ -61,6 +67,7 @@ export class BlockBackend extends SplitBackend {
 
   constructor(d: Domain, store: Store, id: number, name: string, image: BlockImage, readOnly: boolean) {
     super(d, store, 'vbd', id);
+    this.id = id;
     this.image = image;
     this.readOnly = readOnly;
     this.publish(
@@ -164,6 +171,9 @@ export class BlockBackend extends SplitBackend {
       offset += length;
       total += length;
     }
+    const { trace } = this.d.host;
+    if (trace.recording)
+      trace.addWide(write ? TRACE.write : TRACE.read, this.d.domid, 0, [BigInt(this.id), sector, BigInt(total)]);
     if (write) {
       this.figures.writeRequests++;
       this.figures.bytesWritten += total;

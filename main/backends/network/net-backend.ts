@@ -1,6 +1,7 @@
 // The network backend: frames of public/io/netif.h between a guest's rings and the switch.
 
 import type { Domain } from '../../hypervisor/domain.ts';
+import { traceName } from '../../hypervisor/trace.ts';
 import { SharedRing } from '../shared-ring.ts';
 import { SplitBackend } from '../split-driver.ts';
 import type { Store } from '../xenstore/store.ts';
@@ -10,6 +11,10 @@ const TX_SLOT = 12;
 const RX_SLOT = 8;
 const TxFlag = { csumBlank: 1, dataValidated: 2, moreData: 4, extraInfo: 8 } as const;
 const RxFlag = { dataValidated: 1, csumBlank: 2 } as const;
+const TRACE = {
+  sent: traceName('device', 'vif sends', ['bytes']),
+  received: traceName('device', 'vif receives', ['bytes']),
+} as const;
 const STATUS_OKAY = 0;
 const STATUS_ERROR = -1;
 /** Largest frame: 1,500 bytes of payload, header and a VLAN tag. */
@@ -123,6 +128,7 @@ export class NetBackend extends SplitBackend implements SwitchPort {
     this.d.grants.close(ref, false);
     this.figures.packetsSent++;
     this.figures.bytesSent += size;
+    if (this.d.host.trace.recording) this.d.host.trace.add(TRACE.sent, this.d.domid, 0, size);
     const blank = (flags & TxFlag.csumBlank) !== 0;
     const { host } = this.d;
     host.schedule(host.now() + LATENCY_NS + Math.floor(size * NS_PER_BYTE), () =>
@@ -169,6 +175,7 @@ export class NetBackend extends SplitBackend implements SwitchPort {
         this.waiting.shift();
         this.figures.packetsReceived++;
         this.figures.bytesReceived += frame.length;
+        if (this.d.host.trace.recording) this.d.host.trace.add(TRACE.received, this.d.domid, 0, frame.length);
       }
       rx.respond((slot) => {
         slot.setUint16(0, id, true);

@@ -5,6 +5,7 @@
 import type { Domain } from '../../hypervisor/domain.ts';
 import { frameAddress } from '../../hypervisor/memory/frames.ts';
 import { PAGE } from '../../machine/cpu/layout.ts';
+import { traceName } from '../../hypervisor/trace.ts';
 import { answer, type Connection, type Message, PAYLOAD_MAX, toBytes, XS } from './protocol.ts';
 import { Session, type Store } from './store.ts';
 
@@ -23,6 +24,10 @@ const ERROR_RINGIDX = 2;
 const ERROR_PROTO = 3;
 const CONNECTION_RECONNECT = 1;
 const HEADER = 16;
+/** By message type. */
+const TRACE = new Map<number, number>(
+  Object.entries(XS).map(([name, type]) => [type, traceName('device', `xenstore ${name}`, ['bytes', 'transaction'])]),
+);
 /** Bytes that may wait for a guest that does not read. */
 const MAX_QUEUED = 1 << 20;
 
@@ -143,6 +148,9 @@ export class StoreRing implements Connection {
       transaction: header.getUint32(8, true),
       payload,
     };
+    const { trace } = this.d.host;
+    const name = TRACE.get(m.type);
+    if (trace.recording && name !== undefined) trace.add(name, this.d.domid, 0, length, m.transaction);
     this.send(answer(this.store, this, m));
     for (const event of this.late.splice(0)) this.send(event);
     return true;

@@ -6,8 +6,16 @@ import { Errno } from '../abi/errno.ts';
 import type { Domain } from '../domain.ts';
 import type { EventAbi } from './event-abi.ts';
 import { FifoEvents } from './fifo.ts';
+import { traceName } from '../trace.ts';
 import { Port, PortState } from './port.ts';
 import { TwoLevel } from './two-level.ts';
+
+const TRACE = {
+  send: traceName('event', 'send', ['port']),
+  raiseInterdomain: traceName('event', 'raise interdomain', ['port', 'vcpu', 'remote']),
+  raiseVirq: traceName('event', 'raise virq', ['port', 'vcpu', 'virq']),
+  raise: traceName('event', 'raise', ['port', 'vcpu']),
+} as const;
 
 export class EventChannels {
   readonly d: Domain;
@@ -138,6 +146,7 @@ export class EventChannels {
     const p = this.port(n);
     if (!p) return -Errno.EINVAL;
     this.sent++;
+    if (this.d.host.trace.recording && !this.d.isControl) this.d.host.trace.add(TRACE.send, this.d.domid, p.vcpu, n);
     switch (p.state) {
       case PortState.Interdomain: {
         const remote = this.d.host.domain(p.remoteDomid);
@@ -159,7 +168,18 @@ export class EventChannels {
     const p = this.port(n);
     if (!p) return;
     if (p.handler) p.handler();
-    else if (!this.d.isControl) this.abi.setPending(n, p);
+    else if (!this.d.isControl) {
+      if (this.d.host.trace.recording) this.traceRaise(n, p);
+      this.abi.setPending(n, p);
+    }
+  }
+
+  private traceRaise(n: number, p: Port): void {
+    const { trace } = this.d.host;
+    const { domid } = this.d;
+    if (p.state === PortState.Interdomain) trace.add(TRACE.raiseInterdomain, domid, p.vcpu, n, p.vcpu, p.remoteDomid);
+    else if (p.state === PortState.Virq) trace.add(TRACE.raiseVirq, domid, p.vcpu, n, p.vcpu, p.virq);
+    else trace.add(TRACE.raise, domid, p.vcpu, n, p.vcpu);
   }
 
   /** Raises a virtual interrupt, if the guest has bound it. */

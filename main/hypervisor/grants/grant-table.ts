@@ -5,6 +5,7 @@ import { PAGE } from '../../machine/cpu/layout.ts';
 import { Errno } from '../abi/errno.ts';
 import type { Domain } from '../domain.ts';
 import { FrameType } from '../memory/frame-table.ts';
+import { traceName } from '../trace.ts';
 import { clearFrame, frameAddress } from '../memory/frames.ts';
 
 export const GrantStatus = {
@@ -31,6 +32,10 @@ const GTF = {
   reading: 8,
   writing: 16,
   sub_page: 256,
+} as const;
+const TRACE = {
+  take: traceName('grant', 'take', ['ref', 'by', 'write']),
+  giveBack: traceName('grant', 'give back', ['ref', 'write']),
 } as const;
 export const MAX_GRANT_FRAMES = 64;
 const V1_PER_FRAME = PAGE / 8;
@@ -154,6 +159,8 @@ export class GrantTable {
    * @returns the active entry, or a negative GNTST status
    */
   acquire(ref: number, domid: number, write: boolean): ActiveEntry | number {
+    const { trace } = this.d.host;
+    if (trace.recording) trace.add(TRACE.take, this.d.domid, 0, ref, domid, write ? 1 : 0);
     if (ref >= this.entries) return GrantStatus.bad_gntref;
     const view = this.d.mem.view;
     const at = this.entry(ref);
@@ -186,6 +193,8 @@ export class GrantTable {
   unacquire(ref: number, write: boolean): void {
     const a = this.active.get(ref);
     if (!a) return;
+    const { trace } = this.d.host;
+    if (trace.recording) trace.add(TRACE.giveBack, this.d.domid, 0, ref, write ? 1 : 0);
     if (write) {
       this.d.host.types.putPageAndType(a.mfn);
       a.writers--;

@@ -6,8 +6,30 @@ import { ExitCode } from '../../machine/cpu/system/exit.ts';
 import { guestCpuid } from '../cpuid.ts';
 import { Reg } from '../cpu-view.ts';
 import { COST } from '../costs.ts';
+import { traceName } from '../trace.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { isLongMode } from './mode.ts';
+
+const TRACE = {
+  hlt: traceName('exit', 'HLT'),
+  vmcall: traceName('exit', 'VMCALL'),
+  cpuid: traceName('exit', 'CPUID', ['leaf', 'subleaf']),
+  nested: traceName('exit', 'NESTED_FAULT', ['gpa']),
+  other: traceName('exit', 'exit', ['code']),
+} as const;
+
+/** Records why a vCPU left, before anything is charged for it. Only while recording. */
+function traceExit(v: GuestVcpu, { code, info0, info1 }: Exit): void {
+  const { trace } = v.domain.host;
+  const { domid } = v.domain;
+  trace.enter();
+  if (code === ExitCode.Cpuid) trace.add(TRACE.cpuid, domid, v.id, v.cpu.regLo(Reg.RAX), v.cpu.regLo(Reg.RCX));
+  else if (code === ExitCode.Halt) trace.add(TRACE.hlt, domid, v.id);
+  else if (code === ExitCode.Hypercall) trace.add(TRACE.vmcall, domid, v.id);
+  else if (code === ExitCode.NestedFault)
+    trace.addWide(TRACE.nested, domid, v.id, [(BigInt(info1) << 32n) | BigInt(info0)]);
+  else trace.add(TRACE.other, domid, v.id, code);
+}
 
 export function prepareHvm(v: GuestVcpu): void {
   if (v.cpu.u32(F.halted) && v.hvm!.interruptPending()) v.cpu.setU32(F.halted, 0);
@@ -22,7 +44,10 @@ function skip(v: GuestVcpu, length: number): void {
 export function handleHvmExit(v: GuestVcpu, exit: Exit): void {
   const { cpu, domain } = v;
   const length = exit.info3;
-  if (exit.code !== ExitCode.Budget && exit.code !== ExitCode.Requested) domain.host.charge(COST.hvmExit);
+  if (exit.code !== ExitCode.Budget && exit.code !== ExitCode.Requested) {
+    if (domain.host.trace.recording) traceExit(v, exit);
+    domain.host.charge(COST.hvmExit);
+  }
   switch (exit.code) {
     case ExitCode.Budget:
     case ExitCode.Requested:

@@ -31,6 +31,8 @@ import {
   updateDescriptor,
   vmAssist,
 } from './traps.ts';
+import { traceName } from '../trace.ts';
+import { ARGUMENT_COUNT, operationOf, resultText } from './operation-names.ts';
 import { vcpuOp } from './vcpu.ts';
 import { xenVersion } from './version.ts';
 
@@ -88,6 +90,13 @@ export const HYPERCALLS: readonly Hypercall[] = [
   { number: 37, name: 'kexec_op', abis: ALL, handler: privileged },
 ];
 
+/** The trace's name of each hypercall, by number. */
+const TRACE_NAMES: number[] = [];
+for (const { number, name } of HYPERCALLS)
+  TRACE_NAMES[number] = traceName('hypercall', name, [], { operation: operationOf(name), result: resultText });
+
+const UNKNOWN = traceName('hypercall', 'unknown', ['number'], { result: resultText });
+
 const MAX_MULTICALLS = 1 << 16;
 
 /** multicall(entries, count): each entry is op, result, six arguments. */
@@ -126,10 +135,17 @@ export class HypercallTable {
     if (!h || !h.abis.includes(abi)) {
       d.counters.unknownHypercalls++;
       d.count(d.counters.hypercalls, `unknown ${number}`);
+      if (d.host.trace.recording)
+        d.host.trace.end(d.host.trace.begin(UNKNOWN, d.domid, v.id, [BigInt(number)], 1), -Errno.ENOSYS);
       return -Errno.ENOSYS;
     }
     d.count(d.counters.hypercalls, h.name);
-    return h.handler({ v, d, host: d.host, wide, args });
+    const { trace } = d.host;
+    if (!trace.recording) return h.handler({ v, d, host: d.host, wide, args });
+    const slot = trace.begin(TRACE_NAMES[number], d.domid, v.id, args, ARGUMENT_COUNT[h.name] ?? 2);
+    const result = h.handler({ v, d, host: d.host, wide, args });
+    trace.end(slot, result === NO_RESULT ? null : result);
+    return result;
   }
 
   /** A PV guest's hypercall: RIP is already past the instruction. */

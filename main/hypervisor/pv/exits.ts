@@ -6,10 +6,42 @@ import { ExitCode } from '../../machine/cpu/system/exit.ts';
 import { Reg } from '../cpu-view.ts';
 import { Cr0, Eflags, Vector } from '../abi/constants.ts';
 import { COST } from '../costs.ts';
+import { traceName } from '../trace.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { deliverCallback, deliverTrap } from './bounce.ts';
 import { handlePageFault } from './page-fault.ts';
 import { emulateCpuid, emulatePrivileged, isForcedEmulation } from './privileged-op.ts';
+
+const TRACE = {
+  softint: traceName('exit', 'INT n', ['vector']),
+  syscall: traceName('exit', 'SYSCALL'),
+  cpuid: traceName('exit', 'CPUID', ['leaf', 'subleaf']),
+  other: traceName('exit', 'exit', ['code']),
+} as const;
+/** By vector. */
+const TRACE_FAULTS = Array.from({ length: 32 }, (_, vector) => {
+  const mnemonic = Object.entries(Vector).find(([, n]) => n === vector)?.[0];
+  return traceName('fault', mnemonic ? `#${mnemonic}` : `exception ${vector}`, [
+    'rip',
+    'error',
+    ...(vector === Vector.PF ? ['address'] : []),
+  ]);
+});
+
+/** Records why a vCPU left, before anything is charged for it. Only while recording. */
+function traceExit(v: GuestVcpu, { code, info0, info1 }: Exit): void {
+  const { trace } = v.domain.host;
+  const { domid } = v.domain;
+  trace.enter();
+  if (code === ExitCode.Exception) {
+    const args = [v.cpu.rip, BigInt(info1)];
+    if (info0 === Vector.PF) args.push(v.cpu.u64(F.cr2));
+    trace.addWide(TRACE_FAULTS[info0]!, domid, v.id, args);
+  } else if (code === ExitCode.Cpuid) trace.add(TRACE.cpuid, domid, v.id, v.cpu.regLo(Reg.RAX), v.cpu.regLo(Reg.RCX));
+  else if (code === ExitCode.SoftInt) trace.add(TRACE.softint, domid, v.id, info0);
+  else if (code === ExitCode.Syscall) trace.add(TRACE.syscall, domid, v.id);
+  else trace.add(TRACE.other, domid, v.id, code);
+}
 
 /** Delivers what is pending. */
 export function preparePv(v: GuestVcpu): void {
@@ -25,6 +57,7 @@ export function handlePvExit(v: GuestVcpu, exit: Exit): void {
   const { cpu, domain } = v;
   const { code, info0 } = exit;
   if (code === ExitCode.Budget || code === ExitCode.Requested || code === ExitCode.None) return;
+  if (domain.host.trace.recording) traceExit(v, exit);
   domain.host.charge(
     code === ExitCode.Syscall ? COST.pvHypercall : code === ExitCode.SoftInt ? COST.pvSoftInt : COST.pvException,
   );

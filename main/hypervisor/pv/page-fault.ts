@@ -11,11 +11,14 @@ import { HYPERVISOR_VIRT_END_HI, HYPERVISOR_VIRT_START_HI, PERDOMAIN_LDT_OFFSET,
 import { FrameType } from '../memory/frame-table.ts';
 import { updateEntry } from '../memory/page-table-update.ts';
 import { Pte, pteMfn } from '../memory/pte.ts';
+import { traceName } from '../trace.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { deliverPageFault, deliverTrap } from './bounce.ts';
 import { mapLdtPage } from './descriptors.ts';
 import { findL1Entry } from './walk.ts';
 import { frameAddress } from '../memory/frames.ts';
+
+const TRACE_TABLE_WRITE = traceName('memory', 'emulated table write', ['address']);
 
 const ERROR_P = 1;
 const ERROR_W = 2;
@@ -74,6 +77,7 @@ function emulatePageTableWrite(v: GuestVcpu, lo: number, hi: number): boolean {
   if (frames.type[target] !== FrameType.L1 || frames.typeCount[target] === 0) return false;
 
   domain.counters.emulatedWrites++;
+  if (domain.host.trace.recording) domain.host.trace.addWide(TRACE_TABLE_WRITE, domain.domid, v.id, [v.cpu.u64(F.cr2)]);
   mem.u32[entryWord] = mapping | Pte.RW;
   core.tlb.flush(true);
   const base = frameAddress(target) >>> 2;

@@ -45,13 +45,20 @@ export interface InspectionCalls {
   frames: { args: { domid: number; first: number; count: number }; result: FrameReport[] };
 
   schedule: { args: { from: number; to: number; limit: number }; result: HostSlice[] };
+  /** Slices that ended after the first `after` of this host, and how many have ended. */
+  scheduleTail: { args: { after: number; limit: number }; result: { slices: HostSlice[]; ended: number } };
 
   setTracing: { args: { recording: boolean }; result: void };
-  traceStatus: { args: object; result: TraceStatus & { last: number } };
-  /** The newest `limit` records with an index below `before` and above `after`, oldest first. */
+  traceStatus: { args: object; result: TraceStatus };
+  /** The newest `limit` records with an index below `before`, oldest first. */
   traceRecords: {
-    args: { filter: HostTraceFilter; before: number | null; after: number; limit: number };
+    args: { filter: HostTraceFilter; before: number | null; limit: number };
     result: HostTraceRecord[];
+  };
+  /** The newest `limit` records after index `after`, how many more there were, and the index of the last record of all. */
+  traceTail: {
+    args: { filter: HostTraceFilter; after: number; limit: number };
+    result: { records: HostTraceRecord[]; skipped: number; last: number };
   };
 
   vcpus: { args: { domid: number }; result: VcpuReport[] };

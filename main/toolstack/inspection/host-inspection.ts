@@ -6,15 +6,17 @@ import { boardDevices } from './board-devices.ts';
 import type { InspectionHandlers } from './calls.ts';
 import { domainDevices } from './devices.ts';
 import { bareFrames, domainFrames } from './frames.ts';
+import { hostSchedule, scheduleTail } from './schedule.ts';
 import { StoreInspection } from './store.ts';
+import { traceRecords, traceTail } from './trace.ts';
 
 /** @param native the kernel on the bare machine that has this domid, or null */
 export function inspectHost(
   xen: XenHost,
   native: (domid: number) => NativeGuest | null,
-): Pick<
+): Omit<
   InspectionHandlers,
-  'storeNode' | 'storeWrite' | 'storeRemove' | 'storeWatch' | 'storeChanges' | 'storeUnwatch' | 'devices' | 'frames'
+  'vcpus' | 'disassemble' | 'readMemory' | 'stack' | 'stepInstruction' | 'breakpoints' | 'setBreakpoint'
 > {
   const store = new StoreInspection(xen.store);
   return {
@@ -36,5 +38,15 @@ export function inspectHost(
       const { domain, spec } = xen.entry(domid);
       return domainFrames(domain, spec.memoryMiB * 256, first, count);
     },
+    // a bare machine has no hypervisor: its host's schedule and trace stay empty
+    schedule: ({ from, to, limit }) => hostSchedule(xen.host, from, to, limit),
+    scheduleTail: ({ after, limit }) => scheduleTail(xen.host, after, limit),
+    setTracing: ({ recording }) => xen.host.trace.setRecording(recording),
+    traceStatus: () => {
+      const { recording, kept, lost } = xen.host.trace;
+      return { recording, kept, lost };
+    },
+    traceRecords: (args) => traceRecords(xen.host.trace, args),
+    traceTail: (args) => traceTail(xen.host.trace, args),
   };
 }

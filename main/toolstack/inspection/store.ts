@@ -26,7 +26,6 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 function valueText(bytes: Uint8Array): string {
   try {
     const text = utf8.decode(bytes);
-    // eslint-disable-next-line no-control-regex -- these are what is looked for
     if (!/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text)) return text;
   } catch {
     // not UTF-8
