@@ -32,21 +32,36 @@ export interface Entry {
   readonly storeRing: StoreRing;
   readonly disks: BlockBackend[];
   readonly nics: NetBackend[];
+  /** MAC addresses in the order of spec.nics. */
+  readonly macs: string[];
   consoleBytes: number;
+  /** The guest was asked to suspend itself, or has done so for whoever saves or moves it. */
+  suspension: Suspension | null;
+}
+
+export interface Suspension {
+  readonly state: 'asked' | 'withdrawn';
+  /** The vCPU that made the call, once it was made. */
+  vcpu: number;
+  /** Told when the domain has shut down, from within the guest's call. */
+  readonly stopped: () => void;
 }
 
 export function statusOf(entry: Entry): HostDomainStatus {
   const d = entry.domain;
   let state: DomainState = 'blocked';
   if (d.crashReason !== null || d.shutdownReason === 3) state = 'crashed';
+  else if (entry.suspension && d.shutdownReason === 2) state = 'paused';
   else if (d.shutdownReason !== null) state = 'shutdown';
   else if (d.pauseCount > 0) state = 'paused';
   else if (d.vcpus.some((v) => v.runnable)) state = 'running';
+  // Suspended on request it has not ended: it goes on here or elsewhere.
+  const ended = state === 'paused' ? null : d.shutdownReason;
   return {
     domid: d.domid,
     state,
-    reason: d.crashReason ?? (d.shutdownReason === null ? null : SHUTDOWN_SENTENCES[d.shutdownReason]),
-    shutdown: d.shutdownReason === null ? null : SHUTDOWN_NAMES[d.shutdownReason],
+    reason: d.crashReason ?? (ended === null ? null : SHUTDOWN_SENTENCES[ended]),
+    shutdown: ended === null ? null : SHUTDOWN_NAMES[ended],
     bits: entry.bits,
     cpuNs: d.vcpus.reduce((sum, v) => sum + v.runstateSnapshot()[Runstate.Running], 0),
     memoryMiB: Math.round((d.totalPages / 256) * 100) / 100,

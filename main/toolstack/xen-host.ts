@@ -16,12 +16,15 @@ import { Host } from '../hypervisor/host.ts';
 import { traceName } from '../hypervisor/trace.ts';
 import { KernelImageError } from '../machine/boot/errors.ts';
 import { HostMemory } from '../machine/cpu/host-memory.ts';
-import { buildError, type BuiltDomain, type DomainImage } from './builder/domain-image.ts';
+import { buildError, type BuiltDomain, type DomainImage, type Rings } from './builder/domain-image.ts';
 import { kernelError, readElfKernel } from './builder/kernel-image.ts';
 import { buildPv } from './builder/pv.ts';
 import { buildPvh } from './builder/pvh.ts';
 import { readXenNotes } from './builder/xen-notes.ts';
 import { introduceDomain, releaseDomain, requestMemory, requestShutdown, requestVcpus } from './domain-store.ts';
+import type { DomainRebuild, DomainSource, RebuildOptions } from './saving/contract.ts';
+import { HostDomainRebuild } from './saving/rebuild.ts';
+import { HostDomainSource } from './saving/source.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
 import { digestOf, type Entry, figuresOf, memorySpans, statusOf } from './host-report.ts';
 import type { DiskBacking, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
@@ -142,6 +145,25 @@ export class XenHost {
     build: (ports: { consolePort: number; storePort: number }) => BuiltDomain,
   ): number {
     if (this.host.frames.free < spec.memoryMiB * 256 + 64) throw this.noMemory(spec);
+    this.addVcpus(domain, spec);
+    const bits = { value: 64 as 32 | 64 };
+    return this.wire(
+      domain,
+      spec,
+      spec.nics.map((nic, i) => nic.mac ?? defaultMac(domain.uuid, i)),
+      disks,
+      false,
+      (ports) => {
+        const built = build(ports);
+        bits.value = built.bits;
+        domain.vcpus[0].online = true;
+        return built.rings;
+      },
+      () => bits.value,
+    );
+  }
+
+  private addVcpus(domain: Domain, spec: DomainSpec): void {
     domain.weight = spec.weight;
     domain.cap = spec.cap;
     for (let i = 0; i < spec.vcpus; i++)
@@ -153,27 +175,41 @@ export class XenHost {
           'Destroy another domain first.',
           'vcpus',
         );
+  }
+
+  /** Connects a domain that is built or rebuilt with its backends and lets it run. */
+  private wire(
+    domain: Domain,
+    spec: DomainSpec,
+    macs: string[],
+    disks: Disk[],
+    paused: boolean,
+    rings: (ports: { consolePort: number; storePort: number }) => Rings,
+    bits: () => 32 | 64,
+  ): number {
     const late: { console?: ConsoleRing; store?: StoreRing } = {};
     const consoleEnd = connectBackend(domain, () => late.console?.service());
     const storeEnd = connectBackend(domain, () => late.store?.service());
     if (typeof consoleEnd === 'number' || typeof storeEnd === 'number') throw this.noMemory(spec);
-    const built = build({ consolePort: consoleEnd.guestPort, storePort: storeEnd.guestPort });
+    const lent = rings({ consolePort: consoleEnd.guestPort, storePort: storeEnd.guestPort });
     const { domid } = domain;
     const entry: Entry = {
       domain,
       spec,
-      bits: built.bits,
-      console: new ConsoleRing(domain, built.rings.consoleMfn, consoleEnd.notify, (bytes) => this.output(domid, bytes)),
+      bits: bits(),
+      console: new ConsoleRing(domain, lent.consoleMfn, consoleEnd.notify, (bytes) => this.output(domid, bytes)),
       storeRing: new StoreRing(
         domain,
         this.store,
-        built.rings.storeMfn,
+        lent.storeMfn,
         storeEnd.notify,
         (id) => this.host.domain(id) !== undefined,
       ),
       disks: [],
       nics: [],
+      macs,
       consoleBytes: 0,
+      suspension: null,
     };
     late.console = entry.console;
     late.store = entry.storeRing;
@@ -181,29 +217,63 @@ export class XenHost {
     domain.onConsoleIo = (bytes) => this.output(domid, bytes);
     domain.onShutdown = () => {
       entry.console.service();
+      if (entry.suspension) {
+        entry.suspension.vcpu = this.host.loaded?.domain === domain ? this.host.loaded.id : 0;
+        entry.suspension.stopped();
+      }
       this.callbacks.stateChanged(domid);
     };
     // The console and xenstore pages are granted to the control domain, as libxc seeds the table.
-    domain.grants.permit(0, 0, this.gfnOf(domain, built.rings.consoleMfn));
-    domain.grants.permit(1, 0, this.gfnOf(domain, built.rings.storeMfn));
-    introduceDomain(this.store, domain, spec, built.rings);
+    domain.grants.permit(0, 0, this.gfnOf(domain, lent.consoleMfn));
+    domain.grants.permit(1, 0, this.gfnOf(domain, lent.storeMfn));
+    introduceDomain(this.store, domain, spec, lent);
     for (const disk of disks)
       entry.disks.push(new BlockBackend(domain, this.store, disk.number, disk.name, disk.image, disk.readOnly));
     spec.nics.forEach((nic, i) =>
-      entry.nics.push(
-        new NetBackend(
-          domain,
-          this.store,
-          i,
-          nic.mac ?? defaultMac(domain.uuid, i),
-          nic.bridge,
-          this.bridge(nic.bridge),
-        ),
-      ),
+      entry.nics.push(new NetBackend(domain, this.store, i, macs[i]!, nic.bridge, this.bridge(nic.bridge))),
     );
-    domain.vcpus[0].bringUp();
-    domain.unpause();
+    if (!paused) domain.unpause();
+    for (const v of domain.vcpus) if (v.online) v.wakeIfRunnable();
     return domid;
+  }
+
+  /** A domain of this host as records of the stream. */
+  domainSource(domid: number): DomainSource {
+    return new HostDomainSource(this.entry(domid), this.store, this.spec.name);
+  }
+
+  /** Begins a domain that comes from a stream. @throws BulkheadError when this host cannot have it */
+  rebuild(options: RebuildOptions): DomainRebuild {
+    return new HostDomainRebuild(
+      {
+        emptyDomain: ({ saved, identity }) => {
+          const spec = { ...(options.spec ?? saved.spec), name: identity.name };
+          if (this.host.frames.free < Math.min(saved.maxPages, spec.memoryMiB * 256) + 64) throw this.noMemory(spec);
+          const kind = spec.mode === 'pv' ? (saved.bits === 64 ? 'pv64' : 'pv32') : 'hvm';
+          const domain = this.host.createDomain(kind, identity.name, uuidBytes(identity.uuid));
+          if (!domain) throw this.noMemory(spec);
+          try {
+            domain.maxPages = saved.maxPages;
+            this.addVcpus(domain, spec);
+          } catch (error) {
+            this.host.destroyDomain(domain);
+            throw error;
+          }
+          return domain;
+        },
+        wire: (domain, { saved, identity, disks, paused }, bits, rings) => {
+          const spec = { ...(options.spec ?? saved.spec), name: identity.name };
+          const macs = spec.nics.map((_, i) => identity.macs[i] ?? defaultMac(domain.uuid, i));
+          const files = { kernel: new Uint8Array(0), disks: disks() };
+          return this.wire(domain, spec, macs, this.checkDisks(spec, files), paused ?? false, rings, () => bits);
+        },
+        destroy: (domain) => {
+          if (this.entries.has(domain.domid)) this.destroyDomain(domain.domid);
+          else this.host.destroyDomain(domain);
+        },
+      },
+      options,
+    );
   }
 
   private gfnOf(domain: Domain, mfn: number): number {
@@ -375,4 +445,9 @@ export class XenHost {
 function defaultMac(uuid: Uint8Array, index: number): string {
   const bytes = [0x00, 0x16, 0x3e, uuid[0] & 0x7f, uuid[1], (uuid[2] + index) & 0xff];
   return bytes.map((b) => b.toString(16).padStart(2, '0')).join(':');
+}
+
+/** The sixteen bytes of a UUID as text. */
+function uuidBytes(uuid: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(uuid.replaceAll('-', ''), 'hex'));
 }

@@ -1,4 +1,4 @@
-// VCPUOP_initialise for PV guests: a vCPU's whole context as the guest's kernel describes it (struct vcpu_guest_context).
+// A PV vCPU's whole context as struct vcpu_guest_context describes it: VCPUOP_initialise by a guest's kernel, and a restored domain.
 
 import { F, Seg } from '../../machine/cpu/layout.ts';
 import { Errno } from '../abi/errno.ts';
@@ -11,12 +11,16 @@ import { fixCodeSelector, installGdt, setTrap } from '../hypercalls/traps.ts';
 import type { GuestVcpu } from '../vcpu.ts';
 import { loadSegment } from './descriptors.ts';
 
-const VGCF_SYSCALL_DISABLES_EVENTS = 16;
-const VGCF_FAILSAFE_DISABLES_EVENTS = 8;
-const VGCF_IN_KERNEL = 4;
+export const Vgcf = {
+  I387_VALID: 1,
+  IN_KERNEL: 4,
+  FAILSAFE_DISABLES_EVENTS: 8,
+  SYSCALL_DISABLES_EVENTS: 16,
+  ONLINE: 32,
+} as const;
 
 /** Offsets of the structure's parts, by width. */
-const WIDE = {
+export const CONTEXT_WIDE = {
   size: 5168,
   flags: 512,
   regs: 520,
@@ -29,7 +33,7 @@ const WIDE = {
   debug: 5048,
   callbacks: 5112,
 };
-const NARROW = {
+export const CONTEXT_NARROW = {
   size: 2800,
   flags: 512,
   regs: 516,
@@ -44,7 +48,7 @@ const NARROW = {
 };
 
 /** Order of general registers in struct cpu_user_regs. */
-const REGS64 = [
+export const REGS64 = [
   Reg.R15,
   Reg.R14,
   Reg.R13,
@@ -61,26 +65,42 @@ const REGS64 = [
   Reg.RSI,
   Reg.RDI,
 ];
-const REGS32 = [Reg.RBX, Reg.RCX, Reg.RDX, Reg.RSI, Reg.RDI, Reg.RBP, Reg.RAX];
+export const REGS32 = [Reg.RBX, Reg.RCX, Reg.RDX, Reg.RSI, Reg.RDI, Reg.RBP, Reg.RAX];
 
+/** VCPUOP_initialise: the context lies at `pointer` in the caller's memory. */
 export function initialisePv(c: Call, v: GuestVcpu, pointer: bigint): number {
-  const at = c.wide ? WIDE : NARROW;
-  const view = viewIn(c.v, pointer, at.size);
+  const view = viewIn(c.v, pointer, (c.wide ? CONTEXT_WIDE : CONTEXT_NARROW).size);
   if (!view) return -Errno.EFAULT;
-  const s = new NativeStruct(view, c.wide);
-  const long = c.wide ? 8 : 4;
+  const error = loadGuestContext(v, view);
+  if (error) return error;
+  v.setUpcallMask(1);
+  v.initialised = true;
+  return 0;
+}
+
+/**
+ * Loads a context whose frame numbers are machine frames into a vCPU that has none.
+ * @param view struct vcpu_guest_context in the layout of the domain's kind
+ * @returns 0 or a negative errno; on error the vCPU holds no references
+ */
+export function loadGuestContext(v: GuestVcpu, view: DataView): number {
+  const d = v.domain;
+  const wide = !d.is32;
+  const at = wide ? CONTEXT_WIDE : CONTEXT_NARROW;
+  const s = new NativeStruct(view, wide);
+  const long = wide ? 8 : 4;
   const pv = v.pv!;
-  const { types } = c.host;
+  const { types } = d.host;
   const entries = u32(s.long(at.gdtEntries));
   if (entries > FIRST_RESERVED_GDT_ENTRY) return -Errno.EINVAL;
 
   const cr3 = s.long(at.ctrl + 3 * long);
-  const base = c.wide ? frameNumber(cr3 >> 12n) : ((u32(cr3) >>> 12) | (u32(cr3) << 20)) >>> 0;
-  const user = c.wide && s.long(at.ctrl + long) !== 0n ? frameNumber(s.long(at.ctrl + long) >> 12n) : -1;
-  const error = types.getPageAndType(base, c.d.domid, c.d.is32 ? FrameType.L3 : FrameType.L4);
+  const base = wide ? frameNumber(cr3 >> 12n) : ((u32(cr3) >>> 12) | (u32(cr3) << 20)) >>> 0;
+  const user = wide && s.long(at.ctrl + long) !== 0n ? frameNumber(s.long(at.ctrl + long) >> 12n) : -1;
+  const error = types.getPageAndType(base, d.domid, d.is32 ? FrameType.L3 : FrameType.L4);
   if (error) return error;
   if (user >= 0) {
-    const userError = types.getPageAndType(user, c.d.domid, FrameType.L4);
+    const userError = types.getPageAndType(user, d.domid, FrameType.L4);
     if (userError) {
       types.putPageAndType(base);
       return userError;
@@ -102,14 +122,14 @@ export function initialisePv(c: Call, v: GuestVcpu, pointer: bigint): number {
   pv.kernelSs = u32(s.long(at.kernelSs)) & 0xffff;
   pv.kernelSp = s.long(at.kernelSs + long);
   for (let i = 0; i < 256; i++) {
-    const t = at.traps + i * (c.wide ? 16 : 8);
-    const address = s.long(t + (c.wide ? 8 : 4));
+    const t = at.traps + i * (wide ? 16 : 8);
+    const address = s.long(t + (wide ? 8 : 4));
     if (address) setTrap(v, view.getUint8(t), view.getUint8(t + 1), view.getUint16(t + 2, true), address);
   }
   const flags = u32(s.long(at.flags));
-  const failsafeMask = (flags & VGCF_FAILSAFE_DISABLES_EVENTS) !== 0;
-  const syscallMask = (flags & VGCF_SYSCALL_DISABLES_EVENTS) !== 0;
-  if (c.wide) {
+  const failsafeMask = (flags & Vgcf.FAILSAFE_DISABLES_EVENTS) !== 0;
+  const syscallMask = (flags & Vgcf.SYSCALL_DISABLES_EVENTS) !== 0;
+  if (wide) {
     const callback = (i: number, maskEvents: boolean) => ({
       cs: 0xe033,
       address: s.long(at.callbacks + i * 8),
@@ -127,18 +147,16 @@ export function initialisePv(c: Call, v: GuestVcpu, pointer: bigint): number {
     pv.event = callback(0, true);
     pv.failsafe = callback(1, failsafeMask);
   }
-  loadRegisters(v, s, at.regs, c.wide);
-  if (c.wide) {
+  loadRegisters(v, s, at.regs, wide);
+  if (wide) {
     const bases = at.callbacks + 32;
     v.cpu.setSegBase(Seg.FS, s.long(bases));
     pv.gsBaseKernel = s.long(bases + 8);
     pv.gsBaseUser = s.long(bases + 16);
-    pv.kernelMode64 = (flags & VGCF_IN_KERNEL) !== 0;
+    pv.kernelMode64 = (flags & Vgcf.IN_KERNEL) !== 0;
     v.cpu.setSegBase(Seg.GS, pv.kernelMode64 ? pv.gsBaseKernel : pv.gsBaseUser);
   }
   pv.loadCr3();
-  v.setUpcallMask(1);
-  v.initialised = true;
   return 0;
 }
 
@@ -153,6 +171,8 @@ function loadRegisters(v: GuestVcpu, s: NativeStruct, at: number, wide: boolean)
   const flags = u32(s.long(frame + 2 * step));
   cpu.setReg(Reg.RSP, s.long(frame + 3 * step));
   const selector = (i: number) => view.getUint16(frame + (4 + i) * step, true);
+  // The I/O privilege level is virtual: a PV kernel never runs in ring 0 (arch_set_info_guest).
+  v.pv!.iopl = (flags & Eflags.IOPL) >>> 12;
   cpu.rflags = (flags & ~(Eflags.IOPL | Eflags.VM | Eflags.NT)) | Eflags.IF | 2;
   loadSegment(v, Seg.CS, fixCodeSelector(v.domain.is32, cs));
   loadSegment(v, Seg.SS, wide ? selector(0) | 3 : selector(0) & 3 ? selector(0) : selector(0) | 1);

@@ -67,7 +67,8 @@ export class StreamReader {
   push(bytes: Uint8Array): StreamItem[] {
     if (this.failed) throw this.failed;
     if (bytes.length) {
-      this.pieces.push(bytes);
+      // A plain view: a Buffer's own slice() would share its memory.
+      this.pieces.push(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
       this.have += bytes.length;
     }
     const items: StreamItem[] = [];
