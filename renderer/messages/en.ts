@@ -3,12 +3,12 @@
 import { formatBytes, formatMiB } from '../format/memory.ts';
 import { formatNumber, formatPercent } from '../format/numbers.ts';
 import { formatDuration, formatInstant } from '../format/time.ts';
-
-const plural = new Intl.PluralRules('en');
-const count = (n: number, one: string, other: string): string =>
-  `${formatNumber(n)}\u00a0${plural.select(n) === 'one' ? one : other}`;
+import { count } from './count.ts';
+import { enInspection } from './en-inspection.ts';
 
 export const en = {
+  ...enInspection,
+
   app: { name: 'Bulkhead', starting: 'Starting the engine…' },
 
   actions: {
@@ -161,6 +161,10 @@ export const en = {
     console: 'Console',
     vitals: 'Vitals',
     memory: 'Memory',
+    devices: 'Devices',
+    store: 'XenStore',
+    trace: 'Trace',
+    debug: 'Debug',
     meter: 'Meter',
     crash: 'Crash',
     collapse: 'Collapse the inspector',

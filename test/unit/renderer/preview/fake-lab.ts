@@ -2,6 +2,8 @@
 import type { LabImplementation, ConsoleChunk } from '../../../../shared/lab-service.ts';
 import type { DomainStatus, Figures, LabEvent, LabStatus } from '../../../../shared/model.ts';
 import { BulkheadError } from '../../../../shared/errors.ts';
+import { fakeInspection } from './fake-inspection.ts';
+import { fakeMigration } from './fake-migration.ts';
 
 const NAMES = ['web-01', 'db-01', 'netbsd', 'mirage-dns', 'build', 'freedos', 'redis-uk'];
 const MEMORY = [256, 192, 64, 32, 128, 16, 64];
@@ -183,8 +185,13 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
     push();
   };
 
+  const inspection = fakeInspection(() => status);
+  const migration = fakeMigration({ status: () => status, add, change, push });
+
   return {
     methods: {
+      ...inspection.methods,
+      ...migration.methods,
       snapshot: () => status,
       templates: () => [
         {
@@ -290,6 +297,13 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
         push();
         return { uuid: undo!.uuid };
       },
+      setMemoryTarget: ({ uuid, memoryMiB }) => change(uuid, { memoryMiB }),
+      setVcpus: ({ uuid, vcpus }) => change(uuid, { vcpus }),
+      redo: () => ({ uuid: status.domains[0].uuid }),
+      setPauseOnCrash: ({ pauseOnCrash }) => {
+        status.pauseOnCrash = pauseOnCrash;
+        push();
+      },
       typeConsole: ({ uuid, bytes }) => print(uuid, new TextDecoder().decode(bytes).replaceAll('\r', '\r\n# ')),
       consoleHistory: ({ uuid }) => {
         const { text } = consoles.get(uuid)!;
@@ -326,10 +340,17 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
               suggested: { memoryMiB: 128, cmdline: 'console=hvc0' },
               ignored: ['vnc'],
             },
-      cancelTask: () => undefined,
+      cancelTask: ({ id }) => {
+        status.tasks = status.tasks.map((task) =>
+          task.id === id ? { ...task, state: 'cancelled', cancellable: false } : task,
+        );
+        push();
+      },
       exportLab: () => undefined,
     },
     events: {
+      ...inspection.events,
+      ...migration.events,
       status: (_filter, send) => {
         listeners.status.add(send);
         return () => listeners.status.delete(send);

@@ -22,6 +22,26 @@ const shots: Record<string, Shot> = {
   'vitals-light': { hash: 'domains=7&theme=light', act: tab('Vitals') },
   'vitals-dark-small': { hash: 'domains=7', size: small, act: tab('Vitals') },
   'memory-dark': { hash: 'domains=7', act: tab('Memory') },
+  'map-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await tab('Memory')(page);
+      await page.getByRole('radio', { name: 'Map' }).click();
+    },
+  },
+  'devices-light': { hash: 'domains=7&theme=light', act: tab('Devices') },
+  'xenstore-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await tab('XenStore')(page);
+      await page.getByRole('treeitem', { name: /device/ }).dblclick();
+      await page.getByRole('treeitem', { name: /name/ }).first().click();
+    },
+  },
+  'trace-dark': { hash: 'domains=7', act: tab('Trace') },
+  'trace-light-small': { hash: 'domains=7&theme=light', size: small, act: tab('Trace') },
+  'debug-dark': { hash: 'domains=7', act: tab('Debug') },
+  'debug-light-small': { hash: 'domains=7&theme=light', size: small, act: tab('Debug') },
   'meter-light': { hash: 'domains=7&theme=light', act: tab('Meter') },
   'crash-dark': {
     hash: 'domains=7&state=crash',
