@@ -3,6 +3,7 @@
 
 import type { E } from '../wasm/expr.ts';
 import { i32, select } from '../wasm/expr.ts';
+import type { FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import {
   OP,
@@ -22,45 +23,53 @@ const ANY_TRUE = 0x53;
 /** Bytes of the longest instruction but one: where a record can begin that reaches into the written bytes. */
 const REACH = 14;
 
-/** Adds code_write, which needs the imported code_changed. code_write(TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way. */
+/** Adds code_write, which needs the imported code_changed, and code_untouched. */
 export function defineCodeWrites(m: ModuleBuilder): void {
-  m.func('code_write', ['i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [entry, lo, bytes] = f.params as unknown as [E, E, E];
-    f.if(entry.ld32(TLB_FLAGS).and(TLB_FLAG_CODE).eqz(), () => f.return(Z));
-    const h = f.let(lo.add(entry.ld32(TLB_ADDEND)));
-    const frame = f.let(h.sub(RAM_BASE).shrU(12));
-    // the frame may have become something else since the entry was made
-    f.if(frame.ld8u(PAGE_FLAGS).and(PAGE_WRITE_SLOW).ne(PageFlag.Code), () => f.return(Z));
-    const map = f.let(frame.shl(2).ld32(PAGE_CODE));
-    f.if(map.eqz(), () => f.return(h));
-    const offset = f.let(lo.and(4095));
-    const end = f.let(map.add(offset.add(bytes).shl(2)));
-    const from = f.let(offset.sub(select(offset.ltU(REACH), offset, REACH)));
-    const slot = f.let(map.add(from.shl(2)));
-    // most places hold no record: four at a time
-    f.loop((four) => {
-      f.block((none) => {
-        f.brIf(none, slot.ldV128().v1(ANY_TRUE, 'i32').eqz());
-        const at = f.let(slot);
-        const last = f.let(select(slot.add(16).ltU(end), slot.add(16), end));
-        f.loop((head) => {
-          const record = f.let(at.ld32());
-          f.if(record, () => {
-            const next = at.sub(map).shrU(2).add(record.ld8u(OP.length));
-            f.if(next.gtU(offset), () => {
-              // the record looks itself up again
-              f.st16(record, OP.handler, 0);
-              f.st32(at, 0, 0);
-              f.callVoid('code_changed', frame, at.sub(map).shrU(2));
-            });
-          });
-          f.set(at, at.add(4));
-          f.brIf(head, at.ltU(last));
+  // (TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way
+  m.func('code_write', ['i32', 'i32', 'i32'], ['i32'], (f) =>
+    visitRecords(f, (record, slot, frame, offset) => {
+      // the record looks itself up again
+      f.st16(record, OP.handler, 0);
+      f.st32(slot, 0, 0);
+      f.callVoid('code_changed', frame, offset);
+    }),
+  );
+  // the same, but 0 also if decoded code is in the way
+  m.func('code_untouched', ['i32', 'i32', 'i32'], ['i32'], (f) => visitRecords(f, () => f.return(Z)));
+}
+
+/** Calls `found` for every record that a write to a page with code overlaps, then returns where to write. */
+function visitRecords(f: FunctionBuilder, found: (record: E, slot: E, frame: E, offset: E) => void): void {
+  const [entry, lo, bytes] = f.params as unknown as [E, E, E];
+  f.if(entry.ld32(TLB_FLAGS).and(TLB_FLAG_CODE).eqz(), () => f.return(Z));
+  const h = f.let(lo.add(entry.ld32(TLB_ADDEND)));
+  const frame = f.let(h.sub(RAM_BASE).shrU(12));
+  // the frame may have become something else since the entry was made
+  f.if(frame.ld8u(PAGE_FLAGS).and(PAGE_WRITE_SLOW).ne(PageFlag.Code), () => f.return(Z));
+  const map = f.let(frame.shl(2).ld32(PAGE_CODE));
+  f.if(map.eqz(), () => f.return(h));
+  const offset = f.let(lo.and(4095));
+  const end = f.let(map.add(offset.add(bytes).shl(2)));
+  const from = f.let(offset.sub(select(offset.ltU(REACH), offset, REACH)));
+  const slot = f.let(map.add(from.shl(2)));
+  // most places hold no record: four at a time
+  f.loop((four) => {
+    f.block((none) => {
+      f.brIf(none, slot.ldV128().v1(ANY_TRUE, 'i32').eqz());
+      const at = f.let(slot);
+      const last = f.let(select(slot.add(16).ltU(end), slot.add(16), end));
+      f.loop((head) => {
+        const record = f.let(at.ld32());
+        f.if(record, () => {
+          const next = at.sub(map).shrU(2).add(record.ld8u(OP.length));
+          f.if(next.gtU(offset), () => found(record, at, frame, at.sub(map).shrU(2)));
         });
+        f.set(at, at.add(4));
+        f.brIf(head, at.ltU(last));
       });
-      f.set(slot, slot.add(16));
-      f.brIf(four, slot.ltU(end));
     });
-    f.return(h);
+    f.set(slot, slot.add(16));
+    f.brIf(four, slot.ltU(end));
   });
+  f.return(h);
 }

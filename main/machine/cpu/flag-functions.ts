@@ -56,6 +56,13 @@ export function defineFlags(m: ModuleBuilder): void {
   m.func('get_sf', [], ['i32'], (f) => byKind(f, 'sf', [Raw, Logic]));
   m.func('get_pf', [], ['i32'], (f) => byKind(f, 'pf', [Raw, Logic]));
   m.func('get_sf_ne_of', [], ['i32'], (f) => f.return(f.let(f.call('get_sf')).xor(f.let(f.call('get_of')))));
+  // the same for flags held elsewhere: (kind, r, a, b)
+  for (const name of ['cf', 'pf', 'af', 'sf', 'of'] as const)
+    m.func(`kind_${name}`, ['i32', 'i64', 'i64', 'i64'], ['i32'], (f) => {
+      const [kind, r, a, b] = f.params as unknown as [E, E, E, E];
+      for (const k of Object.values(FlagKind)) f.if(kind.eq(k), () => f.return(flagOfKind(name, k, r, a, b)));
+      f.unreachable();
+    });
   m.func('set_cf_of', ['i32', 'i32'], [], (f) => {
     // ZF SF PF AF stay
     const [cf, of] = f.params as unknown as [E, E];

@@ -599,6 +599,10 @@ export class InterpreterSemantics extends Semantics {
     this.setRip(this.ripAt(this.ownOffset));
     this.jumpExit();
   }
+  done(): void {
+    if (this.inline) throw new Error(`${this.instruction.name}: cannot end early inside the main loop`);
+    this.f.return(i32(Next.Sequential));
+  }
   system(name: string): void {
     if (this.inline) throw new Error(`${this.instruction.name}: a system routine cannot be inline`);
     this.setRip(this.ripAt(this.ownOffset));

@@ -6,7 +6,7 @@
 
 import { INSTRUCTIONS } from '../isa/table.ts';
 import { defineMultiplyHigh } from '../isa/arithmetic.ts';
-import { E, i32, i64, select } from '../wasm/expr.ts';
+import { E, i32, i64, select, type WasmType } from '../wasm/expr.ts';
 import type { FunctionBuilder, Label } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { CodePage, CROSS_CODE } from './code-cache.ts';
@@ -41,6 +41,8 @@ import {
   TLB_TAG_EXEC,
 } from './layout.ts';
 import { ModeKey } from './mode.ts';
+import { defineRegionAccess } from './translator/access.ts';
+import { defineChain } from './translator/chain.ts';
 import { countJump } from './translator/hotness.ts';
 import { RegionExit, SHARED_FUNCTIONS } from './translator/interface.ts';
 import { defineWalk } from './walk.ts';
@@ -57,6 +59,8 @@ export interface InterpreterImage {
   bytes: Uint8Array<ArrayBuffer>;
   /** Names of the imported system routines, without `sys_`. */
   routines: string[];
+  /** Functions that translated code may call (SHARED_FUNCTIONS). */
+  shared: { name: string; params: readonly WasmType[]; results: readonly WasmType[] }[];
 }
 
 let tables: DecodeTables | null = null;
@@ -102,6 +106,8 @@ function build(mode: 32 | 64): InterpreterImage {
   for (const i of INSTRUCTIONS) i.define?.(m);
   defineCodeWrites(m);
   defineWalk(m, mode);
+  defineRegionAccess(m, mode);
+  defineChain(m, mode);
   defineAddresses(m, mode);
   defineFastEvents(m, mode);
   defineDecoder(m, mode, ud.id);
@@ -132,7 +138,8 @@ function build(mode: 32 | 64): InterpreterImage {
   m.tableSize = FIRST_REGION;
   m.tableSharing = 'export';
   m.export(SHARED_FUNCTIONS);
-  return { bytes: m.build(16), routines };
+  const shared = m.declared().filter(({ name }) => SHARED_FUNCTIONS.includes(name));
+  return { bytes: m.build(16), routines, shared };
 }
 
 /**

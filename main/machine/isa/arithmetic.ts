@@ -3,7 +3,6 @@
 
 import { instruction, type Instruction, type Size } from './instruction.ts';
 import { REG, VECTOR, i32, i64, select, type Semantics, type E } from './semantics.ts';
-import { FlagKind } from '../cpu/layout.ts';
 
 const alu = (n: number) => [
   `${hex(n * 8)} /r Eb,Gb`,
@@ -36,30 +35,14 @@ const withCarry = (subtract: boolean) => (s: Semantics) => {
   const cw = s.size === 64 ? c.zx() : c;
   const a = d.value;
   const r = s.let(subtract ? a.sub(b).sub(cw) : a.add(b).add(cw));
-  const size = s.size;
-  s.setFlag('ccA', s.normal(a, size));
-  s.setFlag('ccB', s.normal(b, size));
-  s.setFlag('ccR', s.normal(r, size));
-  s.setFlagKindFrom(subtract ? FlagKind.Sub : FlagKind.Add, subtract ? FlagKind.Sbb : FlagKind.Adc, c);
+  s.flagsCarried(subtract, s.size, r, a, b, c);
   d.write(r);
 };
 
-const min = (size: Size): bigint => -(1n << BigInt(size - 1));
-
 const step = (delta: 1 | -1) => (s: Semantics) => {
   const d = s.modify(0);
-  const cf = s.carry();
   const r = s.let(d.value.add(delta));
-  const size = s.size;
-  const n = s.let(s.normal(r, size));
-  const low = n.lo().and(15);
-  s.flagsExplicit(
-    size,
-    r,
-    cf,
-    delta === 1 ? n.eq(i64(min(size))) : n.eq(i64(-min(size) - 1n)),
-    delta === 1 ? low.eqz() : low.eq(15),
-  );
+  s.flagsStep(s.size, r, delta);
   d.write(r);
 };
 
@@ -105,6 +88,7 @@ export function defineMultiplyHigh(m: import('../wasm/module.ts').ModuleBuilder)
 
 /** Flags after a multiplication: CF = OF = the upper half matters; SF and PF of the low half, ZF and AF clear on Intel... ZF follows the low half here. */
 const multiplyFlags = (s: Semantics, size: Size, low: E, overflow: E) => {
+  if (!s.flagsWanted) return;
   const o = s.let(overflow);
   s.flagsExplicit(size, low, o, o);
 };

@@ -1,7 +1,7 @@
 // Shifts, rotates, double shifts, bit tests, bit scans, POPCNT.
 
 import { instruction, type Instruction, type Size } from './instruction.ts';
-import { i32, i64, select, type Semantics, type E } from './semantics.ts';
+import { i32, i64, select, type Semantics, type ShiftKind, type E } from './semantics.ts';
 
 /** The shift count operand, masked to 5 or 6 bits, as i32 (SDM vol. 2: 6 bits with a 64-bit operand). */
 function count(s: Semantics, i: number): E {
@@ -21,44 +21,17 @@ function ifCounted(s: Semantics, c: E, d: { value: E; write: (v: E) => void }, b
   s.if(c, body, () => d.write(d.value));
 }
 
-const shl = (s: Semantics) => {
+const shift = (kind: ShiftKind) => (s: Semantics) => {
   const size = s.size;
   const d = s.modify(0);
   const c = count(s, 1);
   ifCounted(s, c, d, () => {
-    const a = wide(s, d.value);
-    const c64 = s.let(c.zx());
-    const r = s.let(a.shl(c64));
-    const cf = s.let(size === 64 ? a.shrU(i64(64).sub(c64)).lo().and(1) : r.shrU(BigInt(size)).lo().and(1));
-    const n = s.let(narrow(s, r));
-    s.flagsExplicit(size, n, cf, s.let(top(size, r).xor(cf)));
-    d.write(n);
-  });
-};
-const shr = (s: Semantics) => {
-  const size = s.size;
-  const d = s.modify(0);
-  const c = count(s, 1);
-  ifCounted(s, c, d, () => {
-    const a = wide(s, d.value);
-    const before = s.let(a.shrU(c.sub(1).zx()));
-    const r = s.let(before.shrU(1n));
-    const n = s.let(narrow(s, r));
-    // OF is the sign bit of the value one shift earlier: for a count of 1 that of the operand, else 0
-    s.flagsExplicit(size, n, s.let(before.lo().and(1)), s.let(top(size, before)));
-    d.write(n);
-  });
-};
-const sar = (s: Semantics) => {
-  const size = s.size;
-  const d = s.modify(0);
-  const c = count(s, 1);
-  ifCounted(s, c, d, () => {
-    const a = wide(s, d.value, true);
-    const before = s.let(a.shrS(c.sub(1).zx()));
-    const n = s.let(narrow(s, before.shrS(1n)));
-    s.flagsExplicit(size, n, s.let(before.lo().and(1)), i32(0));
-    d.write(n);
+    const a = d.value;
+    const by = size === 64 ? c.zx() : c;
+    const signed = size === 8 ? a.sx8() : size === 16 ? a.sx16() : a;
+    const r = s.let(kind === 'Shl' ? a.shl(by) : kind === 'Shr' ? a.shrU(by) : signed.shrS(by));
+    s.flagsShift(kind, size, a, c, r);
+    d.write(r);
   });
 };
 
@@ -77,23 +50,7 @@ const rotate = (left: boolean) => (s: Semantics) => {
       r = r.and(size === 8 ? 0xff : 0xffff);
     }
     const v = s.let(r);
-    const v64 = s.let(v.zx());
-    const high = s.let(top(size, v64));
-    if (left) {
-      const cf = s.let(v64.lo().and(1));
-      s.flagsCarryOverflow(cf, s.let(cf.xor(high)));
-    } else
-      s.flagsCarryOverflow(
-        high,
-        s.let(
-          high.xor(
-            v64
-              .shrU(BigInt(size - 2))
-              .lo()
-              .and(1),
-          ),
-        ),
-      );
+    s.flagsRotate(left, size, v);
     d.write(v);
   });
 };
@@ -258,9 +215,9 @@ export const bits: Instruction[] = [
   instruction('ror', group(1), { hot: true }, rotate(false)),
   instruction('rcl', group(2), {}, rotateCarry(true)),
   instruction('rcr', group(3), {}, rotateCarry(false)),
-  instruction('shl', [...group(4), ...group(6)], { hot: true }, shl),
-  instruction('shr', group(5), { hot: true }, shr),
-  instruction('sar', group(7), { hot: true }, sar),
+  instruction('shl', [...group(4), ...group(6)], { hot: true }, shift('Shl')),
+  instruction('shr', group(5), { hot: true }, shift('Shr')),
+  instruction('sar', group(7), { hot: true }, shift('Sar')),
   instruction('shld', ['0F A4 /r Ev,Gv,Ib', '0F A5 /r Ev,Gv,CL'], {}, doubleShift(true)),
   instruction('shrd', ['0F AC /r Ev,Gv,Ib', '0F AD /r Ev,Gv,CL'], {}, doubleShift(false)),
   instruction('bt', tests('A3', 4), {}, bitTest(null)),

@@ -3,7 +3,7 @@
 import { instruction, type Instruction, type Size } from './instruction.ts';
 import { REG, i32, select, type Semantics, type E } from './semantics.ts';
 import { hex } from './arithmetic.ts';
-import { STATE, F, GPR, Seg } from '../cpu/layout.ts';
+import { STATE, F, Seg } from '../cpu/layout.ts';
 
 const CC = ['o', 'no', 'b', 'ae', 'z', 'nz', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'];
 export const conditions = CC.map((name, n) => ({ name, n }));
@@ -261,10 +261,10 @@ export const data: Instruction[] = [
         .or(s.flag('zf').shl(6))
         .or(s.flag('sf').shl(7)),
     );
-    s.f.st8(i32(0), STATE + GPR + 1, image);
+    s.setReg(REG.AX, 16, s.reg(REG.AX, 8).or(image.shl(8)));
   }),
   instruction('sahf', ['9E'], {}, (s) => {
-    const ah = s.let(i32(0).ld8u(STATE + GPR + 1));
+    const ah = s.let(s.reg(REG.AX, 16).shrU(8));
     s.setArithmeticFlags(s.let(ah.and(0xd5).or(s.flag('of').shl(11))));
   }),
   instruction('clc', ['F8'], {}, (s) => s.flagsCarryOverflow(i32(0), null)),

@@ -28,7 +28,32 @@ export const VECTOR = {
 } as const;
 export type FlagKindName = keyof typeof FlagKind;
 
+export type ShiftKind = 'Shl' | 'Shr' | 'Sar';
+
 const NONE = i32(0);
+
+const bitAt = (v: E, n: number): E => v.shrU(BigInt(n)).lo().and(1);
+/** CF and OF of a shift of `a` (i64 local, see Semantics.normalWide) by `c` (i32, not 0). */
+export function shiftFlags(save: (e: E) => Local, kind: ShiftKind, size: Size, a: E, c: E): { cf: E; of: E } {
+  if (kind === 'Shl') {
+    const c64 = save(c.zx());
+    const r = save(a.shl(c64));
+    const cf = save(size === 64 ? a.shrU(i64(64).sub(c64)).lo().and(1) : bitAt(r, size));
+    return { cf, of: save(bitAt(r, size - 1).xor(cf)) };
+  }
+  const last = c.sub(1).zx();
+  const before = save(kind === 'Sar' ? a.shrS(last) : a.shrU(last));
+  // OF is the sign bit of the value one shift earlier: for a count of 1 that of the operand, else 0
+  const of = kind === 'Sar' ? i32(0) : save(bitAt(before, size - 1));
+  return { cf: save(before.lo().and(1)), of };
+}
+/** CF and OF of a rotation with the result `r` (i64 local). */
+export function rotateFlags(save: (e: E) => Local, left: boolean, size: Size, r: E): { cf: E; of: E } {
+  const high = save(bitAt(r, size - 1));
+  if (!left) return { cf: high, of: save(high.xor(bitAt(r, size - 2))) };
+  const cf = save(r.lo().and(1));
+  return { cf, of: save(cf.xor(high)) };
+}
 
 export abstract class Semantics {
   readonly f: FunctionBuilder;
@@ -166,13 +191,47 @@ export abstract class Semantics {
     this.setFlag('ccA', aa);
     this.setFlag('ccB', bb);
   }
+  /** Somebody may look at the flags that this instruction sets. */
+  get flagsWanted(): boolean {
+    return true;
+  }
+  /** INC and DEC (`delta` 1 or -1) with the result `r`: CF stays. */
+  flagsStep(size: Size, r: E, delta: 1 | -1): void {
+    const cf = this.carry();
+    const n = this.f.let(this.normal(r, size));
+    const low = n.lo().and(15);
+    const min = -(1n << BigInt(size - 1));
+    const of = delta === 1 ? n.eq(min) : n.eq(-min - 1n);
+    this.flagsExplicit(size, r, cf, of, delta === 1 ? low.eqz() : low.eq(15));
+  }
+  /** a + b + c or a - b - c (`subtract`) with the result `r`; `c` is i32 0 or 1. */
+  flagsCarried(subtract: boolean, size: Size, r: E, a: E, b: E, c: E): void {
+    this.setFlag('ccA', this.normal(a, size));
+    this.setFlag('ccB', this.normal(b, size));
+    this.setFlag('ccR', this.normal(r, size));
+    this.setFlagKindFrom(subtract ? FlagKind.Sub : FlagKind.Add, subtract ? FlagKind.Sbb : FlagKind.Adc, c);
+  }
+  /** A shift of `a` by `c` (i32, not 0) with the result `r`. */
+  flagsShift(kind: ShiftKind, size: Size, a: E, c: E, r: E): void {
+    const { cf, of } = shiftFlags((e) => this.f.let(e), kind, size, this.normalWide(kind, a, size), c);
+    this.flagsExplicit(size, r, cf, of);
+  }
+  /** What `shiftFlags` wants: the operand as i64, sign-extended for SAR, else zero-extended. */
+  normalWide(kind: ShiftKind, a: E, size: Size): E {
+    return this.f.let(kind === 'Sar' ? this.normal(a, size) : a.zx());
+  }
+  /** A rotation with the result `r`: CF is the bit that went around, OF as after a rotation by one. */
+  flagsRotate(left: boolean, size: Size, r: E): void {
+    const { cf, of } = rotateFlags((e) => this.f.let(e), left, size, this.f.let(r.zx()));
+    this.flagsCarryOverflow(cf, of);
+  }
   /** New CF and OF; ZF SF PF AF stay (rotates, BT, ...). */
   abstract flagsCarryOverflow(cf: E, of: E | null): void;
   /** i32 0 or 1. */
   abstract carry(): Local;
   abstract flag(name: 'cf' | 'pf' | 'af' | 'zf' | 'sf' | 'of'): Local;
   /** Condition code 0..15 (SDM vol. 1 appendix B), i32 0 or 1. */
-  abstract condition(cc: number): Local;
+  abstract condition(cc: number): E;
   /** Sets all six arithmetic flags from an EFLAGS image (i32). */
   abstract setArithmeticFlags(image: E): void;
   /** EFLAGS without the arithmetic flags (i32). */
@@ -210,6 +269,8 @@ export abstract class Semantics {
   abstract raise(vector: number, error?: number): void;
   /** Leaves if a helper has set a pending fault. */
   abstract faultIfPending(): void;
+  /** The instruction is done in one of its common cases; what its meaning writes behind this is for the others. */
+  abstract done(): void;
   /** Calls a system routine by name and does what it says. Ends the instruction. */
   abstract system(name: string): void;
   /** Selector of the segment register named by ModRM.reg (i32). */

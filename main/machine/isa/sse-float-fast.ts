@@ -4,7 +4,7 @@
 // Invariant: nothing is changed unless every lane is such a case.
 
 import { E, i32, i64, konst, select } from '../wasm/expr.ts';
-import { F, Next, STATE } from '../cpu/layout.ts';
+import { F, STATE } from '../cpu/layout.ts';
 import type { Semantics } from './semantics.ts';
 import { operandAddress } from './vector.ts';
 
@@ -65,7 +65,7 @@ function whenDefault(s: Semantics, body: () => void): void {
   const blocked = s.state('cr0').and(12).or(s.state('cr4').and(0x200).xor(0x200)).or(mxcsr().and(0xffc0).xor(DEFAULT));
   s.if(blocked.eqz(), body);
 }
-const done = (s: Semantics): void => s.f.return(i32(Next.Sequential));
+const done = (s: Semantics): void => s.done();
 
 /** Writes the cases that need no routine; falls through when the routine is needed. */
 export function fastPath(s: Semantics, opcode: number, column: string): void {

@@ -21,7 +21,7 @@ function repeated(element: Body, bulk?: (s: Semantics, n: E) => E) {
     const bytes = size / 8;
     const df = s.let(s.eflags().and(0x400));
     const delta = s.let(select(df, i32(-bytes), bytes));
-    const rep = s.let(s.prefix(OpFlag.Rep | OpFlag.Repne));
+    const rep = s.value(s.prefix(OpFlag.Rep | OpFlag.Repne));
     s.if(
       rep.eqz(),
       () => {

@@ -3,7 +3,7 @@
 // Invariant: what these write falls through with nothing changed unless the whole case was done.
 
 import { E, i32, i64, select } from '../wasm/expr.ts';
-import { F, Next, STATE, Seg, X87_TEMPORARY } from '../cpu/layout.ts';
+import { F, STATE, Seg, X87_TEMPORARY } from '../cpu/layout.ts';
 import type { Semantics } from './semantics.ts';
 import { inMemory } from './vector.ts';
 import { C1, setStatus } from './x87-numbers.ts';
@@ -35,7 +35,7 @@ function done(s: Semantics, pop = false): void {
     s.setState('fpTags', s.state('fpTags').and(i32(1).shl(top).xor(-1)));
     s.setState('fpTop', top.add(1).and(7));
   }
-  s.f.return(i32(Next.Sequential));
+  s.done();
 }
 /** Makes the temporary slot the new ST(0). */
 function pushTemporary(s: Semantics, n: E): void {

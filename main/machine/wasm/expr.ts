@@ -64,6 +64,15 @@ const FLOAT_OPS: Record<string, [number, number]> = {
   copysign: [0x98, 0xa6],
 };
 
+/** Operations on two constants that are worked out at once (their result is cut to the type). */
+const FOLD: Record<string, (a: bigint, b: bigint) => bigint> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+};
+
 export class E {
   readonly t: WasmType;
   readonly emit: (w: Bytes) => void;
@@ -89,6 +98,8 @@ export class E {
     const y = this.like(x);
     const pair = this.t === 'i32' || this.t === 'i64' ? OPS[name] : FLOAT_OPS[name];
     if (!pair || this.t === 'v128') throw new TypeError(`wasm: no ${name} on ${this.t}`);
+    const folded = this.k !== undefined && y.k !== undefined ? FOLD[name]?.(this.k, y.k) : undefined;
+    if (folded !== undefined) return konst(this.t, folded);
     const code = pair[this.t === 'i32' || this.t === 'f32' ? 0 : 1];
     return new E(t, (w) => {
       this.emit(w);
@@ -133,9 +144,7 @@ export class E {
     return this.bin('remU', x);
   }
   and(x: Arg): E {
-    const y = this.like(x);
-    if (this.k !== undefined && y.k !== undefined) return konst(this.t, this.k & y.k);
-    return this.bin('and', y);
+    return this.bin('and', x);
   }
   or(x: Arg): E {
     return this.bin('or', x);
@@ -169,7 +178,7 @@ export class E {
   }
   /** i32 truth value. */
   eqz(): E {
-    return this.un('eqz', 'i32');
+    return this.k === undefined ? this.un('eqz', 'i32') : konst('i32', this.k === 0n ? 1 : 0);
   }
   eq(x: Arg): E {
     return this.bin('eq', x, 'i32');
@@ -247,11 +256,13 @@ export class E {
   }
   /** i32 -> i64 zero-extended; i64 stays. */
   zx(): E {
-    return this.t === 'i64' ? this : this.op(0xad, 'i64');
+    if (this.t === 'i64') return this;
+    return this.k === undefined ? this.op(0xad, 'i64') : konst('i64', BigInt.asUintN(32, this.k));
   }
   /** i32 -> i64 sign-extended; i64 stays. */
   sx(): E {
-    return this.t === 'i64' ? this : this.op(0xac, 'i64');
+    if (this.t === 'i64') return this;
+    return this.k === undefined ? this.op(0xac, 'i64') : konst('i64', this.k);
   }
   /** Sign-extends the low 8 bits within the type. */
   sx8(): E {

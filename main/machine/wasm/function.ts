@@ -31,6 +31,8 @@ export class FunctionBuilder {
   private depth = 0;
   private readonly free: Record<WasmType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   private scopeLocals: [WasmType, number][] | null = null;
+  /** Branches with a known direction: offset in `w` of the instruction, and whether its condition usually holds. */
+  private readonly hints: [number, boolean][] = [];
 
   constructor(module: ModuleBuilder, params: readonly WasmType[]) {
     this.module = module;
@@ -78,8 +80,10 @@ export class FunctionBuilder {
     this.w.u8(0x1a);
   }
 
-  if(cond: E, then: () => void, otherwise?: () => void): void {
+  /** @param likely says which way it usually goes (branch hinting proposal); a hint changes only the layout of machine code. */
+  if(cond: E, then: () => void, otherwise?: () => void, likely?: boolean): void {
     cond.emit(this.w);
+    if (likely !== undefined) this.hints.push([this.w.n, likely]);
     this.w.u8(0x04);
     this.w.u8(0x40);
     this.depth++;
@@ -117,8 +121,9 @@ export class FunctionBuilder {
     this.w.u32(this.depth - l.depth);
   }
 
-  brIf(l: Label, cond: E): void {
+  brIf(l: Label, cond: E, likely?: boolean): void {
     cond.emit(this.w);
+    if (likely !== undefined) this.hints.push([this.w.n, likely]);
     this.w.u8(0x0d);
     this.w.u32(this.depth - l.depth);
   }
@@ -229,6 +234,7 @@ export class FunctionBuilder {
   /** Calls a function of this module by name; the value must be used exactly once and at once (put it into `let` or `drop`). */
   call(name: string, ...args: E[]): E {
     const signature = this.module.signature(name);
+    this.module.onCall?.(name);
     if (args.length !== signature.params.length)
       throw new TypeError(`wasm: ${name} takes ${signature.params.length} arguments`);
     args.forEach((a, i) => {
@@ -268,8 +274,16 @@ export class FunctionBuilder {
     this.w.u8(0);
   }
 
-  /** The function's body with its local declarations. */
-  finish(): Bytes {
+  /** Leaves the function by a tail call of a function of this module. */
+  returnCall(name: string, ...args: E[]): void {
+    const index = this.module.indexOf(name);
+    for (const a of args) a.emit(this.w);
+    this.w.u8(0x12);
+    this.w.u32(index);
+  }
+
+  /** The function's body with its local declarations, and its branch hints as [offset in the body, likely]. */
+  finish(): { body: Bytes; hints: [number, boolean][] } {
     const out = new Bytes(this.w.n + 64);
     const locals = this.types.slice(this.paramCount);
     const runs: [number, WasmType][] = [];
@@ -283,8 +297,9 @@ export class FunctionBuilder {
       out.u32(n);
       out.u8(TYPE_CODE[t]);
     }
+    const before = out.n;
     out.bytes(this.w);
     out.u8(0x0b);
-    return out;
+    return { body: out, hints: this.hints.map(([at, likely]) => [at + before, likely]) };
   }
 }

@@ -21,6 +21,8 @@ export class ModuleBuilder {
   private readonly functions: Declared[] = [];
   private readonly index = new Map<string, number>();
   private readonly signatures = new Map<string, Signature>();
+  /** Told the name of every function that is called while bodies are written. */
+  onCall: ((name: string) => void) | null = null;
   /** Contents of table 0 by function name. */
   table: string[] = [];
   /** Entries of table 0 if more than `table` fills; with 'table' among the exports others may add functions. */
@@ -63,6 +65,11 @@ export class ModuleBuilder {
       if (!declared) throw new Error(`wasm: no function ${name} to export`);
       declared.exported = true;
     }
+  }
+
+  /** Names and types of the functions declared so far. */
+  declared(): { name: string; params: readonly WasmType[]; results: readonly WasmType[] }[] {
+    return this.functions.map(({ name, params, results }) => ({ name, params, results }));
   }
 
   has(name: string): boolean {
@@ -163,9 +170,24 @@ export class ModuleBuilder {
         b.u32(this.table.length);
         for (const name of this.table) b.u32(this.indexOf(name));
       });
+    const hinted = bodies.flatMap(({ hints }, n) => (hints.length ? [{ hints, index: this.imports.length + n }] : []));
+    if (hinted.length)
+      section(0, (b) => {
+        b.name('metadata.code.branch_hint');
+        b.u32(hinted.length);
+        for (const { hints, index } of hinted) {
+          b.u32(index);
+          b.u32(hints.length);
+          for (const [offset, likely] of hints) {
+            b.u32(offset);
+            b.u8(1);
+            b.u8(likely ? 1 : 0);
+          }
+        }
+      });
     section(10, (b) => {
       b.u32(bodies.length);
-      for (const body of bodies) {
+      for (const { body } of bodies) {
         b.u32(body.n);
         b.bytes(body);
       }

@@ -8,6 +8,8 @@ export interface OperationRecord {
   handler: number;
   /** Bytes of the instruction. */
   length: number;
+  /** Segment register of the memory operand (Seg). */
+  seg: number;
   pageOffset: number;
   /** State slots (byte offsets) of ModRM.reg, ModRM.rm, base and index register. */
   reg: number;
@@ -36,6 +38,7 @@ export function readOperationRecord(view: DataView, address: number): OperationR
     address,
     handler: originalHandler(view, view.getUint16(address + OP.handler, true)),
     length: u8(OP.length),
+    seg: u8(OP.seg),
     pageOffset: view.getUint16(address + OP.pageOffset, true),
     reg: u8(OP.reg),
     rm: u8(OP.rm),

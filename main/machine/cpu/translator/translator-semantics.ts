@@ -419,7 +419,7 @@ export class TranslatorSemantics extends Semantics {
   carry(): Local {
     return this.flag('cf');
   }
-  condition(cc: number): Local {
+  condition(cc: number): E {
     this.facts.readsFlags = true;
     const { ccR, ccA, ccB, kind } = this.region;
     const sub = kind === FlagKind.Sub;
@@ -502,6 +502,9 @@ export class TranslatorSemantics extends Semantics {
   }
   again(): void {
     untranslatable(this.instruction.name, 'again');
+  }
+  done(): void {
+    untranslatable(this.instruction.name, 'done');
   }
   system(): void {
     untranslatable(this.instruction.name, 'system routines');

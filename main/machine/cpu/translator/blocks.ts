@@ -1,0 +1,171 @@
+// Chooses what is translated together: the basic blocks of one page that direct jumps, calls and returns reach from a place, as far as they
+// have been decoded (and so executed, or come close to) and the translator takes their instructions.
+// Invariant: every instruction of a region is in exactly one block; a block ends where control can go elsewhere or others come in.
+
+import type { HostMemory } from '../host-memory.ts';
+import type { Handler } from '../handlers.ts';
+import { decodeTables } from '../interpreter.ts';
+import { OP, OpFlag, PAGE_CODE, Seg } from '../layout.ts';
+import { conditions } from '../../isa/data.ts';
+import { readOperationRecord, type OperationRecord } from './operation-record.ts';
+
+/** Instructions in one region at most. */
+const REGION_LENGTH = 300;
+/** Places a return of the region may go to without leaving it. */
+const RETURN_SITES = 12;
+const CONDITIONAL = new Set([...conditions.map(({ name }) => `j${name}`), 'loop', 'loope', 'loopne', 'jcxz']);
+const STRINGS = new Set(['movs', 'cmps', 'stos', 'lods', 'scas']);
+/** Operands that Semantics answers for; the others belong to system routines. */
+const OPERANDS = new Set([...'EGZAMRIJOXVWUNQS', 'CL', 'DX', '1']);
+/** Floating point whose common cases are WebAssembly; their routines are left to the interpreter. */
+const FLOATING = /^(sse_|x87$)/;
+
+/** How control goes on behind an instruction. */
+export type Onward = 'next' | 'conditional' | 'jump' | 'call' | 'indirect' | 'return';
+
+export interface RegionInstruction {
+  readonly record: OperationRecord;
+  readonly handler: Handler;
+  readonly onward: Onward;
+}
+export interface Block {
+  readonly instructions: RegionInstruction[];
+  /** Blocks of the region that control can go to, once for each way there. */
+  readonly successors: number[];
+}
+export interface Region {
+  /** Block 0 is the entry. */
+  readonly blocks: readonly Block[];
+  /** Block that begins at a page offset. */
+  readonly blockAt: ReadonlyMap<number, number>;
+  /** For each return (by its page offset) the places of the region it may go to. */
+  readonly returnSites: ReadonlyMap<number, readonly number[]>;
+}
+
+function onwardOf(h: Handler): Onward {
+  const { name } = h.instruction;
+  if (CONDITIONAL.has(name)) return 'conditional';
+  const direct = h.operands[0]?.kind === 'J';
+  if (name === 'jmp') return direct ? 'jump' : 'indirect';
+  if (name === 'call') return direct ? 'call' : 'indirect';
+  return name === 'ret' ? 'return' : 'next';
+}
+
+/** Whether the translator takes an instruction in the code of a width. */
+export function isTranslated(h: Handler | undefined, record: OperationRecord, mode: 32 | 64): boolean {
+  if (!h) return false;
+  const { routine, name } = h.instruction;
+  if (routine !== undefined && !FLOATING.test(routine)) return false;
+  if (!h.operands.every((o) => OPERANDS.has(o.kind))) return false;
+  const onward = onwardOf(h);
+  const odd = mode === 32 ? OpFlag.OpSize16 : 0;
+  if (onward !== 'next' && record.flags & odd) return false;
+  if (STRINGS.has(name) && record.flags & (OpFlag.Rep | OpFlag.Repne)) return false;
+  if (name === 'mov' && h.operands[0]?.kind === 'S') return false;
+  return !(mode === 32 && h.general && h.memory && record.seg === Seg.CS);
+}
+
+interface Found {
+  instruction: RegionInstruction;
+  /** Page offsets inside the page, decoded or not. */
+  next: number;
+  target: number | null;
+}
+
+/** The instructions reachable from `entry` within the page, by page offset. */
+function reachable(mem: HostMemory, map: number, mode: 32 | 64, entry: number): Map<number, Found> {
+  const handlers = decodeTables().all;
+  const found = new Map<number, Found>();
+  const waiting = [entry];
+  while (waiting.length && found.size < REGION_LENGTH) {
+    // straight on as far as it goes, then the places jumped to, nearest first seen first
+    let at = waiting.shift()!;
+    while (at < 4096 && !found.has(at) && found.size < REGION_LENGTH) {
+      const address = mem.u32[(map >> 2) + at]!;
+      if (address === 0) break;
+      const record = readOperationRecord(mem.view, address);
+      const handler = handlers[record.handler - 1];
+      if (!isTranslated(handler, record, mode)) break;
+      const onward = onwardOf(handler!);
+      const inside = record.imm >= 0n && record.imm < 4096n;
+      const direct = onward === 'conditional' || onward === 'jump' || onward === 'call';
+      const target = direct && inside ? Number(record.imm) : null;
+      const next = at + record.length;
+      found.set(at, { instruction: { record, handler: handler!, onward }, next, target });
+      if (target !== null) waiting.push(target);
+      if (onward === 'call' && target !== null) waiting.push(next);
+      if (onward !== 'next' && onward !== 'conditional') break;
+      at = next;
+    }
+  }
+  return found;
+}
+
+/** For each return the sites behind calls of what it may be the end of. */
+function findReturnSites(found: ReadonlyMap<number, Found>): Map<number, number[]> {
+  const sites = new Map<number, number[]>();
+  const calls = new Map<number, number[]>();
+  for (const { instruction, next, target } of found.values())
+    if (instruction.onward === 'call' && target !== null && found.has(target) && found.has(next))
+      calls.set(target, [...(calls.get(target) ?? []), next]);
+  for (const [callee, behind] of calls) {
+    const seen = new Set<number>();
+    const waiting = [callee];
+    while (waiting.length) {
+      const at = waiting.pop()!;
+      const here = found.get(at);
+      if (!here || seen.has(at)) continue;
+      seen.add(at);
+      const { onward } = here.instruction;
+      if (onward === 'return') {
+        const list = sites.get(at) ?? [];
+        for (const site of behind) if (!list.includes(site) && list.length < RETURN_SITES) list.push(site);
+        sites.set(at, list);
+      }
+      if (onward !== 'jump' && onward !== 'return' && onward !== 'indirect') waiting.push(here.next);
+      if (onward === 'jump' || onward === 'conditional') if (here.target !== null) waiting.push(here.target);
+    }
+  }
+  return sites;
+}
+
+/** The region that begins at a page offset of machine frame `frame`; null if not even the first instruction can be translated. */
+export function findRegion(mem: HostMemory, frame: number, mode: 32 | 64, recordAddress: number): Region | null {
+  const map = mem.u32[(PAGE_CODE >> 2) + frame]!;
+  if (map === 0) return null;
+  const entry = mem.view.getUint16(recordAddress + OP.pageOffset, true);
+  const found = reachable(mem, map, mode, entry);
+  if (!found.has(entry)) return null;
+  const returnSites = findReturnSites(found);
+  const leaders = new Set([entry]);
+  for (const { instruction, next, target } of found.values()) {
+    if (target !== null) leaders.add(target);
+    if (instruction.onward !== 'next') leaders.add(next);
+  }
+  const blockAt = new Map<number, number>();
+  for (const at of [entry, ...[...leaders].filter((o) => o !== entry).toSorted((a, b) => a - b)])
+    if (found.has(at)) blockAt.set(at, blockAt.size);
+  const blocks = [...blockAt.keys()].map((start): Block => {
+    const instructions: RegionInstruction[] = [];
+    const successors: number[] = [];
+    const edge = (to: number | null): void => {
+      const block = to === null ? undefined : blockAt.get(to);
+      if (block !== undefined) successors.push(block);
+    };
+    for (let at = start; ;) {
+      const here = found.get(at)!;
+      instructions.push(here.instruction);
+      const { onward } = here.instruction;
+      if (onward === 'next' && found.has(here.next) && !blockAt.has(here.next)) {
+        at = here.next;
+        continue;
+      }
+      edge(here.target);
+      if (onward === 'next' || onward === 'conditional') edge(here.next);
+      if (onward === 'return') for (const site of returnSites.get(at) ?? []) edge(site);
+      break;
+    }
+    return { instructions, successors };
+  });
+  return { blocks, blockAt, returnSites };
+}

@@ -1,0 +1,111 @@
+// Structured control flow from a graph of basic blocks: which blocks are heads of loops, which need a label because several come together in
+// them, and in what nesting they are written (N. Ramsey, "Beyond Relooper", 2022). Graphs that are not reducible go through a dispatcher.
+// Invariant: a forward edge goes to a block of a higher order; `dominated` lists contain every reachable block but the entry exactly once.
+
+export interface Flow {
+  /** Reverse postorder: block numbers in the order of their first appearance; unreachable ones are missing. */
+  readonly order: readonly number[];
+  /** Place of each block in `order`, -1 if unreachable. */
+  readonly place: readonly number[];
+  /** Blocks that a retreating edge goes to. */
+  readonly heads: ReadonlySet<number>;
+  /** Blocks that are branched to from more than one place going forward. */
+  readonly joins: ReadonlySet<number>;
+  /** Blocks whose immediate dominator is the index. */
+  readonly dominated: readonly (readonly number[])[];
+  /** Every retreating edge goes to a dominator of its source. */
+  readonly reducible: boolean;
+}
+
+/** Edges that go back to, or stay at, an earlier place. */
+export const retreats = (flow: Pick<Flow, 'place'>, from: number, to: number): boolean =>
+  flow.place[to]! <= flow.place[from]!;
+
+function postorder(successors: readonly (readonly number[])[]): number[] {
+  const seen = new Uint8Array(successors.length);
+  const out: number[] = [];
+  const stack: [number, number][] = [[0, 0]];
+  seen[0] = 1;
+  while (stack.length) {
+    const top = stack.at(-1)!;
+    const next = successors[top[0]]![top[1]++];
+    if (next === undefined) out.push(stack.pop()![0]);
+    else if (!seen[next]) {
+      seen[next] = 1;
+      stack.push([next, 0]);
+    }
+  }
+  return out;
+}
+
+/** @param successors of each block; block 0 is the entry. */
+export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
+  const order = postorder(successors).reverse();
+  const place = successors.map(() => -1);
+  order.forEach((block, n) => (place[block] = n));
+  const predecessors: number[][] = successors.map(() => []);
+  for (const block of order) for (const next of new Set(successors[block])) predecessors[next]!.push(block);
+  // immediate dominators (Cooper, Harvey, Kennedy)
+  const idom = successors.map(() => -1);
+  idom[0] = 0;
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const block of order) {
+      if (block === 0) continue;
+      let best = -1;
+      for (const p of predecessors[block]!) {
+        if (idom[p] === -1) continue;
+        if (best === -1) {
+          best = p;
+          continue;
+        }
+        let a = p;
+        while (a !== best) {
+          while (place[a]! > place[best]!) a = idom[a]!;
+          while (place[best]! > place[a]!) best = idom[best]!;
+        }
+      }
+      if (idom[block] !== best) {
+        idom[block] = best;
+        changed = true;
+      }
+    }
+  }
+  const dominates = (a: number, b: number): boolean => {
+    let x = b;
+    while (place[x]! > place[a]!) x = idom[x]!;
+    return x === a;
+  };
+  const heads = new Set<number>();
+  const joins = new Set<number>();
+  let reducible = true;
+  for (const block of order) {
+    let forward = 0;
+    for (const p of predecessors[block]!) {
+      if (!retreats({ place }, p, block)) {
+        forward += successors[p]!.filter((s) => s === block).length;
+        continue;
+      }
+      heads.add(block);
+      if (!dominates(block, p)) reducible = false;
+    }
+    if (forward > 1) joins.add(block);
+  }
+  const dominated: number[][] = successors.map(() => []);
+  for (const block of order) if (block !== 0) dominated[idom[block]!]!.push(block);
+  return { order, place, heads, joins, dominated, reducible };
+}
+
+/** The most instructions that can run from a block on before the next head is reached (or the region left), in blocks of `lengths`. */
+export function longestPaths(
+  flow: Flow,
+  successors: readonly (readonly number[])[],
+  lengths: readonly number[],
+): number[] {
+  const longest = lengths.map(() => 0);
+  for (const block of flow.order.toReversed()) {
+    const onward = successors[block]!.filter((s) => !flow.heads.has(s)).map((s) => longest[s]!);
+    longest[block] = lengths[block]! + Math.max(0, ...onward);
+  }
+  return longest;
+}

@@ -1,0 +1,558 @@
+// Semantics over constants and locals: the second implementation, for translated code. Operands are read from the operation record while
+// translating; general registers live in locals of the region's function, flags as region-flags.ts remembers them.
+// Invariant: an instruction that cannot finish here (a fault, a page without a TLB entry, a rare case) changes nothing: the region returns
+// that instruction's record and the interpreter executes it.
+
+import type { Operand, Size } from '../../isa/instruction.ts';
+import { REG, Semantics, rawLoad, rawStore, type ShiftKind } from '../../isa/semantics.ts';
+import { E, i32, i64, konst, select } from '../../wasm/expr.ts';
+import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
+import {
+  F,
+  FlagKind,
+  OpFlag,
+  SLOT_PAGE_BASE,
+  STATE,
+  Seg,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_TAG_READ,
+  TLB_TAG_WRITE,
+} from '../layout.ts';
+import type { OperationRecord } from './operation-record.ts';
+import type { RegionFlags } from './region-flags.ts';
+import type { RegionInstruction } from './blocks.ts';
+
+/** Variables of the function being written, and how it is left. */
+export interface RegionState {
+  /** i64 in 64-bit code, else i32; null = not used by the region. */
+  readonly registers: readonly (Local | null)[];
+  readonly flags: RegionFlags;
+  /** Linear address of the executing page (i64 in 64-bit code, else i32). */
+  readonly pageBase: Local;
+  /** i32: TLB in use. */
+  readonly tlb: Local;
+  /** Bases of FS and GS, checked to be usable without limits (as wide as pageBase). */
+  segmentBase(segment: number): Local;
+  /** Instructions of the region that have retired on this path since `fuel` was last brought up to date. */
+  before: number;
+  /** Leaves; the interpreter executes the instruction of a record. Flags and count are those in front of it. */
+  bail(record: number): void;
+  /** Goes to a place relative to the page, inside the region or out of it. */
+  go(offset: bigint): void;
+  /** Goes to a linear address that is only known at run time; `record` is the instruction that goes there. */
+  goTo(target: Local, record: OperationRecord): void;
+}
+
+/** What a meaning was seen to do while it was written. */
+export interface Facts {
+  /** Looks at old flags, for something else than new flags. */
+  readsFlags: boolean;
+  /** Sets all flags whatever happens. */
+  setsFlags: boolean;
+  /** Can leave in front of the instruction. */
+  bails: boolean;
+  readonly read: Set<number>;
+  readonly written: Set<number>;
+  readonly segments: Set<number>;
+}
+export const noFacts = (): Facts => ({
+  ...{ readsFlags: false, setsFlags: false, bails: false },
+  ...{ read: new Set(), written: new Set(), segments: new Set() },
+});
+
+/** The translator has no answer: our own mistake, region.ts took an instruction that it should not. */
+function untranslatable(name: string, what: string): never {
+  throw new Error(`The translator has no ${what}, which ${name} needs.`);
+}
+const Z = i32(0);
+const FILE: Partial<Record<Operand['kind'], number>> = { V: F.xmm, W: F.xmm, U: F.xmm, N: F.fpr, Q: F.fpr };
+type Bits = 16 | 32 | 64;
+
+export class TranslatorSemantics extends Semantics {
+  readonly facts = noFacts();
+  private readonly record: OperationRecord;
+  private readonly region: RegionState;
+  private readonly general: boolean;
+  private readonly wanted: boolean;
+  /** Branches of the meaning around this point. */
+  private conditional = 0;
+  private readonly undo: (() => void)[] = [];
+  private end: Label | null = null;
+  private settledAtEnd = false;
+
+  /** @param wanted false = nobody can see the flags that it sets. */
+  constructor(
+    f: FunctionBuilder,
+    mode: 32 | 64,
+    { handler: h, record }: RegionInstruction,
+    region: RegionState,
+    wanted: boolean,
+  ) {
+    super(f, mode, h.osz, h.instruction, h.operands, h.memory);
+    this.record = record;
+    this.region = region;
+    this.general = h.general;
+    this.wanted = wanted;
+  }
+
+  /** Writes the instruction. */
+  writeInstruction(): void {
+    const { flags } = this.region;
+    const before = flags.at;
+    if (this.instruction.routine === undefined) {
+      this.instruction.meaning(this);
+      return;
+    }
+    // its common cases end in `done`, the others in `system`
+    this.f.block((end) => {
+      this.end = end;
+      this.instruction.meaning(this);
+    });
+    flags.at = this.settledAtEnd ? null : before;
+  }
+
+  // ---- leaving
+
+  private bail(): void {
+    this.facts.bails = true;
+    for (const undo of this.undo) undo();
+    this.region.bail(this.record.address);
+  }
+  raise(): void {
+    this.bail();
+  }
+  system(): void {
+    this.bail();
+  }
+  done(): void {
+    const { flags } = this.region;
+    if (this.settledAtEnd || this.facts.setsFlags) {
+      flags.settle();
+      flags.at = null;
+      this.settledAtEnd = true;
+    }
+    this.f.br(this.end!);
+  }
+  faultIfPending(): void {
+    untranslatable(this.instruction.name, 'faultIfPending');
+  }
+  atomicStack(body: () => void): void {
+    const sp = this.let(this.register(REG.SP));
+    this.undo.push(() => this.f.set(this.register(REG.SP), sp));
+    body();
+    this.undo.pop();
+  }
+  jumpDirect(): void {
+    const { region } = this;
+    region.before++;
+    const { at } = region.flags;
+    const { before } = region;
+    region.go(this.record.imm);
+    region.flags.at = at;
+    region.before = before - 1;
+  }
+  jumpTo(target: E): void {
+    const { region } = this;
+    const to = this.let(target);
+    region.before++;
+    const { at } = region.flags;
+    const { before } = region;
+    region.goTo(to, this.record);
+    region.flags.at = at;
+    region.before = before - 1;
+  }
+  again(): void {
+    untranslatable(this.instruction.name, 'again');
+  }
+
+  override if(c: E, then: () => void, otherwise?: () => void): void {
+    if (c.k !== undefined) {
+      if (c.k !== 0n) then();
+      else otherwise?.();
+      return;
+    }
+    const { f, region } = this;
+    const { flags } = region;
+    const before = flags.at;
+    let changed = false;
+    this.conditional++;
+    f.if(
+      c,
+      () => {
+        then();
+        changed = flags.at !== before;
+        if (changed) flags.settle();
+        flags.at = before;
+      },
+      () => {
+        otherwise?.();
+        if (!changed && flags.at !== before) untranslatable(this.instruction.name, 'flags set only by an else');
+        if (changed) flags.settle();
+      },
+    );
+    this.conditional--;
+    if (changed) flags.at = null;
+  }
+
+  // ---- general registers
+
+  private register(n: number): Local {
+    this.facts.read.add(n);
+    return this.region.registers[n] ?? untranslatable(this.instruction.name, `local for register ${n}`);
+  }
+  override reg(n: number, size: Size): E {
+    const r = this.register(n);
+    if (size === 64) return this.mode === 64 ? r : r.zx();
+    return size === 32 ? r.lo() : r.lo().and(size === 16 ? 0xffff : 0xff);
+  }
+  override setReg(n: number, size: Size, v: E): void {
+    const r = this.register(n);
+    this.facts.written.add(n);
+    if (this.mode === 32) {
+      const low = v.lo();
+      const mask = size === 16 ? 0xffff : 0xff;
+      this.f.set(r, size >= 32 ? low : r.and(~mask).or(low.and(mask)));
+      return;
+    }
+    const wide = v.zx();
+    if (size === 64) this.f.set(r, wide);
+    else if (size === 32) this.f.set(r, v.t === 'i32' ? wide : wide.and(0xffffffffn));
+    else {
+      const mask = size === 16 ? 0xffffn : 0xffn;
+      this.f.set(r, r.and(~mask).or(wide.and(mask)));
+    }
+  }
+  /** Reads the state slot at byte `slot` (a general register, AH..BH, the zero slot or the page's base). */
+  private readSlot(slot: number, size: Size): E {
+    if (slot === SLOT_PAGE_BASE) return size === 64 ? this.region.pageBase : this.region.pageBase.lo();
+    if (slot > SLOT_PAGE_BASE - 16) return this.k(size, 0);
+    if (slot & 7)
+      return this.register(slot >> 3)
+        .lo()
+        .shrU(8)
+        .and(0xff);
+    return this.reg(slot >> 3, size);
+  }
+  private writeSlot(slot: number, size: Size, v: E): void {
+    if ((slot & 7) === 0) {
+      this.setReg(slot >> 3, size, v);
+      return;
+    }
+    const r = this.register(slot >> 3);
+    this.facts.written.add(slot >> 3);
+    if (this.mode === 32) this.f.set(r, r.and(~0xff00).or(v.lo().and(0xff).shl(8)));
+    else this.f.set(r, r.and(~0xff00n).or(v.zx().and(0xffn).shl(8n)));
+  }
+
+  // ---- operands
+
+  private isMemory(o: Operand): boolean {
+    return (this.memory && 'EWQM'.includes(o.kind) && o.kind.length === 1) || o.kind === 'O';
+  }
+  private slotOf(o: Operand): number {
+    switch (o.kind) {
+      case 'E':
+      case 'R':
+      case 'Z':
+      case 'U':
+      case 'W':
+      case 'Q':
+        return this.record.rm;
+      case 'A':
+        return this.operands.some((x) => x !== o && 'EZ'.includes(x.kind)) ? REG.AX * 8 : this.record.rm;
+      case 'G':
+      case 'V':
+      case 'N':
+        return this.record.reg;
+      default:
+        return untranslatable(this.instruction.name, `operand of kind ${o.kind}`);
+    }
+  }
+  read(i: number): E {
+    const o = this.operands[i]!;
+    const size = this.sizeOf(i);
+    if (this.isMemory(o)) return this.load(this.address(size / 8), size);
+    switch (o.kind) {
+      case 'I':
+        return konst(this.size === 64 ? 'i64' : 'i32', this.record.imm);
+      case 'CL':
+        return this.let(this.reg(REG.CX, 8));
+      case 'DX':
+        return this.let(this.reg(REG.DX, 16));
+      case '1':
+        return i32(1);
+    }
+    return this.let(this.readSlot(this.slotOf(o), size));
+  }
+  write(i: number, v: E): void {
+    const o = this.operands[i]!;
+    const size = this.sizeOf(i);
+    if (this.isMemory(o)) {
+      const value = this.let(v);
+      this.store(this.address(size / 8, true), size, value);
+    } else this.writeSlot(this.slotOf(o), size, v);
+  }
+  modify(i: number): { value: E; write: (v: E) => void } {
+    const size = this.sizeOf(i);
+    if (!this.isMemory(this.operands[i]!)) return { value: this.read(i), write: (v) => this.write(i, v) };
+    const { h, finish } = this.modifyAddress(this.address(size / 8, true), size / 8);
+    const value = this.let(rawLoad(h, size));
+    return {
+      value,
+      write: (v) => {
+        rawStore(this.f, h, size, v);
+        finish();
+      },
+    };
+  }
+  vectorAddress(i: number): E {
+    const o = this.operands[i]!;
+    return i32(this.slotOf(o) + STATE + FILE[o.kind]!);
+  }
+  immediate(): E {
+    return i64(this.record.imm);
+  }
+  opcodeBytes(): E {
+    return i32(this.record.bytes);
+  }
+  prefix(flag: number): E {
+    return i32(this.record.flags & flag);
+  }
+  selectorOfReg(): E {
+    return Z.ld32(STATE + F.selector + this.record.reg * 4);
+  }
+  memorySelector(): E {
+    return Z.ld32(STATE + F.selector + this.record.seg * 4);
+  }
+
+  // ---- addresses: the data segments are flat, FS and GS have a base
+
+  /** Bits of the address size. */
+  private get width(): Bits {
+    if (this.mode === 32) return this.record.flags & OpFlag.Addr16 ? 16 : 32;
+    return this.record.flags & OpFlag.Addr32 ? 32 : 64;
+  }
+  /** Cuts an offset (i32 or i64) to the address size; the result is as wide as an address. */
+  private cut(offset: E): E {
+    if (this.mode === 64) return this.width === 32 ? offset.lo().zx() : offset;
+    return this.width === 16 ? offset.and(0xffff) : offset;
+  }
+  private linear(offset: E, segment = this.record.seg): E {
+    if (!this.general || segment < Seg.FS) return offset;
+    this.facts.segments.add(segment);
+    return this.region.segmentBase(segment).add(offset);
+  }
+  effectiveAddress(): E {
+    const { base, index, scale, disp } = this.record;
+    const size = this.mode;
+    const scaled = this.readSlot(index, size);
+    let sum = this.readSlot(base, size);
+    if (scaled.k === undefined) {
+      const shifted = scale === 0 ? scaled : scaled.shl(scale);
+      sum = sum.k === undefined ? sum.add(shifted) : shifted;
+    }
+    return this.cut(sum.add(this.k(size, disp)));
+  }
+  address(bytes: number, write?: boolean): Local;
+  address(): Local {
+    if (this.operands.some((o) => o.kind === 'O')) return this.let(this.linear(this.k(this.mode, this.record.imm)));
+    return this.let(this.linear(this.effectiveAddress()));
+  }
+  addressPlus(delta: E): E {
+    const sum = this.effectiveAddress().add(this.mode === 64 ? delta.sx() : delta.lo());
+    return this.linear(this.cut(sum));
+  }
+  xlatAddress(): E {
+    const sum = this.reg(REG.BX, this.mode).add(this.mode === 64 ? this.reg(REG.AX, 8).zx() : this.reg(REG.AX, 8));
+    return this.linear(this.cut(sum));
+  }
+  counter(): { value: E; decrement: () => E } {
+    const { width } = this;
+    const value = this.reg(REG.CX, width);
+    return {
+      value,
+      decrement: () => {
+        const v = this.let(this.reg(REG.CX, width).sub(1));
+        this.setReg(REG.CX, width, v);
+        return width === 16 ? this.let(v.and(0xffff)) : v;
+      },
+    };
+  }
+  subtractCounter(): void {
+    untranslatable(this.instruction.name, 'subtractCounter');
+  }
+  advanceIndex(register: number, delta: E): void {
+    const { width } = this;
+    this.setReg(register, width, this.reg(register, width).add(width === 64 ? delta.sx() : delta));
+  }
+  private index(register: number): E {
+    const v = this.reg(register, this.width);
+    return this.mode === 64 ? v.zx() : v;
+  }
+  stringSource(): E {
+    return this.let(this.linear(this.index(REG.SI)));
+  }
+  stringDestination(): E {
+    return this.let(this.index(REG.DI));
+  }
+
+  // ---- memory
+
+  private entry(address: E): E {
+    const mask = (TLB_ENTRIES - 1) << 5;
+    return this.region.tlb.add(address.shrU(7).lo().and(mask));
+  }
+  private hit(entry: E, address: E, bytes: number, tag: number): E {
+    const last = bytes === 1 ? address : address.add(bytes - 1);
+    return last.and(-4096).eq(this.mode === 64 ? entry.ld64(tag) : entry.ld32(tag));
+  }
+  private hostAddress(entry: E, address: E): E {
+    return address.lo().add(entry.ld32(TLB_ADDEND));
+  }
+  private find(address: E, bytes: number, write: boolean): Local {
+    const { f } = this;
+    const a = this.let(address);
+    const entry = this.let(this.entry(a));
+    const h = f.local('i32');
+    f.if(
+      this.hit(entry, a, bytes, write ? TLB_TAG_WRITE : TLB_TAG_READ),
+      () => f.set(h, this.hostAddress(entry, a)),
+      () => {
+        const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
+        f.set(h, f.call(write ? 'region_write' : 'region_read', a.lo(), hi, i32(bytes)));
+        f.if(h.eqz(), () => this.bail(), undefined, false);
+      },
+      true,
+    );
+    return h;
+  }
+  loadAddress(address: E, bytes: number): Local {
+    return this.find(address, bytes, false);
+  }
+  storeAt(address: E, bytes: number, put: (h: E) => void): void {
+    put(this.find(address, bytes, true));
+  }
+  modifyAddress(address: E, bytes: number): { h: Local; finish: () => void } {
+    return { h: this.find(address, bytes, true), finish: () => {} };
+  }
+  peek(address: E, write: boolean): E {
+    const a = this.let(address);
+    const entry = this.let(this.entry(a));
+    return select(this.hit(entry, a, 1, write ? TLB_TAG_WRITE : TLB_TAG_READ), this.hostAddress(entry, a), 0);
+  }
+
+  // ---- stack
+
+  private pushBytes(reserve: number, bytes: number, put: (h: E) => void): void {
+    const sp = this.let(this.reg(REG.SP, this.mode).sub(reserve));
+    this.storeAt(sp, bytes, put);
+    this.setReg(REG.SP, this.mode, sp);
+  }
+  push(v: E, size: Size): void {
+    const value = this.let(v);
+    this.pushBytes(size / 8, size / 8, (h) => rawStore(this.f, h, size, value));
+  }
+  pushSelector(selector: E, size: Size): void {
+    if (size === 64) this.push(selector.zx(), 64);
+    else this.pushBytes(size / 8, 2, (h) => this.f.st16(h, 0, selector));
+  }
+  pop(size: Size): { value: Local; commit: (extra?: E) => void } {
+    const sp = this.let(this.reg(REG.SP, this.mode));
+    const value = this.let(rawLoad(this.loadAddress(sp, size / 8), size));
+    return {
+      value,
+      commit: (extra) => {
+        const v = sp.add(size / 8);
+        this.setReg(REG.SP, this.mode, extra ? v.add(this.mode === 64 ? extra : extra.lo()) : v);
+      },
+    };
+  }
+  leave(size: Size): void {
+    const bp = this.let(this.reg(REG.BP, this.mode));
+    const value = this.let(rawLoad(this.loadAddress(bp, size / 8), size));
+    this.setReg(REG.SP, this.mode, bp.add(size / 8));
+    this.setReg(REG.BP, size, value);
+  }
+
+  // ---- flags
+
+  override get flagsWanted(): boolean {
+    this.sets();
+    return this.wanted;
+  }
+  private sets(): void {
+    if (this.conditional === 0 || this.instruction.routine !== undefined) this.facts.setsFlags = true;
+  }
+  override flags(kind: keyof typeof FlagKind, size: Size, r: E, a?: E, b?: E): void {
+    this.sets();
+    if (this.wanted) this.region.flags.setKind(FlagKind[kind], size, r, a, b);
+  }
+  override flagsExplicit(size: Size, r: E, cf: E, of: E, af?: E): void {
+    this.sets();
+    if (!this.wanted) return;
+    const ra = this.let(r);
+    const aa = this.let(af ? cf.or(af.shl(4)) : cf);
+    const bb = this.let(of);
+    this.region.flags.setKind(FlagKind.Explicit, size, ra, aa, bb);
+  }
+  override flagsStep(size: Size, r: E, delta: 1 | -1): void {
+    this.keepsFlags();
+    if (this.wanted) this.region.flags.setStep(size, r, delta);
+  }
+  override flagsCarried(subtract: boolean, size: Size, r: E, a: E, b: E, c: E): void {
+    this.sets();
+    if (this.wanted) this.region.flags.setCarried(subtract, size, r, a, b, c);
+  }
+  override flagsShift(kind: ShiftKind, size: Size, a: E, c: E, r: E): void {
+    this.sets();
+    if (this.wanted) this.region.flags.setShift(kind, size, a, c, r);
+  }
+  override flagsRotate(left: boolean, size: Size, r: E): void {
+    this.keepsFlags();
+    if (this.wanted) this.region.flags.setRotate(left, size, r);
+  }
+  flagsCarryOverflow(cf: E, of: E | null): void {
+    this.keepsFlags();
+    if (this.wanted) this.region.flags.setCarryOverflow(cf, of);
+  }
+  setArithmeticFlags(image: E): void {
+    this.sets();
+    if (this.wanted) this.region.flags.setImage(image);
+  }
+  /** Some of the old flags are part of the new ones: they matter as far as the new ones do. */
+  private keepsFlags(): void {}
+  setFlag(): void {
+    untranslatable(this.instruction.name, 'setFlag');
+  }
+  setFlagKind(): void {
+    untranslatable(this.instruction.name, 'setFlagKind');
+  }
+  setFlagKindFrom(): void {
+    untranslatable(this.instruction.name, 'setFlagKindFrom');
+  }
+  flag(name: 'cf' | 'pf' | 'af' | 'zf' | 'sf' | 'of'): Local {
+    this.facts.readsFlags = true;
+    return this.region.flags.flag(name);
+  }
+  carry(): Local {
+    return this.flag('cf');
+  }
+  condition(cc: number): E {
+    this.facts.readsFlags = true;
+    return this.region.flags.condition(cc);
+  }
+
+  // ---- addresses of code
+
+  private codeAddress(offset: number): E {
+    const at = this.region.pageBase;
+    return this.mode === 64 ? at.add(BigInt(offset)) : at.add(offset);
+  }
+  nextRip(): E {
+    return this.codeAddress(this.record.pageOffset + this.record.length);
+  }
+  ownRip(): E {
+    return this.codeAddress(this.record.pageOffset).zx();
+  }
+}
