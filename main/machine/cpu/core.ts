@@ -17,19 +17,22 @@ import {
   STATE,
   STATE_BYTES,
   Seg,
+  SegAttr,
   Shadow,
   Stall,
   VCPU_AREA,
   VCPU_STATE_BYTES,
 } from './layout.ts';
+import type { CodeBreakpoints } from './system/code-breakpoints.ts';
 import { Dr6, instructionBreakpoints, mayCache, noteDebugException } from './system/debug-registers.ts';
 import { Access, DEFAULT_CPUID, ExitCode, Delivery, createSystem, type System } from './system/index.ts';
 import type { CpuidPolicy } from './system/index.ts';
 import { Tlb } from './tlb.ts';
 import { LONGEST_RUN, Tier, type Shared, type TierOptions } from './translator/tier.ts';
-import { translateRegions } from './translator/thin.ts';
+import { translateRegions } from './translator/translate.ts';
 import { Vcpu } from './vcpu.ts';
 
+const EFER_LMA = 0x400;
 const EFLAGS_TF = 0x100;
 const EFLAGS_IF = 0x200;
 const EFLAGS_RF = 0x1_0000;
@@ -335,6 +338,22 @@ export class CpuCore {
       const step = (this.#field(F.eflags) & EFLAGS_TF) !== 0;
       let single = shadow !== 0 || step;
       this.tlb.stepping = false;
+      let passing = false;
+      if ((this.#field(F.careful) & Careful.Debugger) !== 0) {
+        const at = this.#nextInstruction();
+        const { breakpoints } = this.system.state;
+        if (breakpoints?.inPage(at.lo, at.hi)) {
+          if (breakpoints.has(at.lo, at.hi)) {
+            const address = (BigInt.asUintN(32, BigInt(at.hi)) << 32n) | BigInt(at.lo);
+            if (v.stoppedAt !== address) {
+              v.stoppedAt = address;
+              return leave(ExitCode.Breakpoint, false);
+            }
+            passing = true;
+          }
+          this.tlb.stepping = single = true;
+        }
+      }
       if ((this.#field(F.careful) & Careful.Code) !== 0) {
         const resume = (this.#field(F.eflags) & EFLAGS_RF) !== 0;
         const hits = this.#breakpointsHere();
@@ -345,7 +364,7 @@ export class CpuCore {
           this.#noteStall();
           continue;
         }
-        this.tlb.stepping = hits >= 0;
+        this.tlb.stepping ||= hits >= 0;
         single ||= resume || hits >= 0;
         this.#setField(F.eflags, this.#field(F.eflags) & ~EFLAGS_RF);
       }
@@ -363,6 +382,7 @@ export class CpuCore {
       this.#retired += done;
       this.#entryFuel = this.#withheld = 0;
       this.#setField(F.fuel, 0);
+      if (passing && done > 0) v.stoppedAt = null;
       if (this.#retired > this.#shadowAt) this.#setField(F.shadow, 0);
       if (step && done > 0 && !this.#softwareInterrupt && this.#field(F.shadow) !== Shadow.MovSs)
         this.#setField(F.pendingDebug, this.#field(F.pendingDebug) | Dr6.BS);
@@ -408,11 +428,34 @@ export class CpuCore {
   /** B0 to B3 for the next instruction; -1 if no breakpoint is in its page. */
   #breakpointsHere(): number {
     const { state } = this.system;
-    const rip = state.rip + (state.in64 ? 0 : state.base(Seg.CS));
-    const lo = rip >>> 0;
-    const hi = state.in64 ? Math.floor(rip / 0x1_0000_0000) : 0;
+    const { lo, hi } = this.#nextInstruction();
     if (mayCache(state, lo, hi, Access.Exec, false)) return -1;
     return instructionBreakpoints(state, lo, hi);
+  }
+
+  /** Linear address of the next instruction: low half unsigned, high half signed. */
+  #nextInstruction(): { lo: number; hi: number } {
+    const { state } = this.system;
+    const rip = state.rip + (state.in64 ? 0 : state.base(Seg.CS));
+    return { lo: rip >>> 0, hi: state.in64 ? Math.floor(rip / 0x1_0000_0000) : 0 };
+  }
+
+  /** Linear address of a vCPU's next instruction, whether it is selected or not. */
+  linearRip(v: Vcpu): bigint {
+    const wide = (v.get32(F.efer) & EFER_LMA) !== 0 && (v.segment(Seg.CS).attr & SegAttr.L) !== 0;
+    return wide ? v.rip : BigInt.asUintN(32, v.rip + v.segment(Seg.CS).base);
+  }
+
+  /**
+   * Sets a debugger's breakpoints for what runs from now on: run() returns with ExitCode.Breakpoint before an instruction that has one. The
+   * same set again means that it changed. Null = none.
+   */
+  setBreakpoints(breakpoints: CodeBreakpoints | null): void {
+    const set = breakpoints?.size ? breakpoints : null;
+    if (set === null && this.system.state.breakpoints === null) return;
+    this.system.state.breakpoints = set;
+    this.system.recomputeMode();
+    this.tlb.flush(true);
   }
 
   /** Delivers the #DB that F.pendingDebug stands for; DR6 says why. */

@@ -253,6 +253,8 @@ export const Careful = {
   Io: 4,
   /** CR0.AM, EFLAGS.AC and CPL 3: no page is in the user TLB for reading or writing. */
   Alignment: 8,
+  /** A debugger watches instructions (system/code-breakpoints.ts): as Code, and nothing of it reaches the guest. */
+  Debugger: 16,
 } as const;
 /** Values of F.shadow. */
 export const Shadow = { None: 0, Sti: 1, MovSs: 2 } as const;

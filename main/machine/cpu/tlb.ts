@@ -311,7 +311,7 @@ export class Tlb {
    * The page of an instruction breakpoint gets an addend, but is never tagged as executable.
    */
   fetchFill(lo: number, hi: number): number {
-    if ((this.#i32[(STATE + F.careful) >> 2]! & Careful.Code) !== 0 && !this.stepping)
+    if ((this.#i32[(STATE + F.careful) >> 2]! & (Careful.Code | Careful.Debugger)) !== 0 && !this.stepping)
       if (!mayCache(this.#system!.state, lo, hi, Access.Exec, this.#user())) {
         this.stepWanted = true;
         return 0;

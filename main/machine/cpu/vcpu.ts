@@ -94,6 +94,8 @@ export class Vcpu {
   base: number;
   /** Delivered at the next run. */
   injection: Injection | null = null;
+  /** It has stopped before the instruction at its breakpoint (linear address), which has not retired since: that runs next. */
+  stoppedAt: bigint | null = null;
   /** Set by the owner: second-level translation. */
   onChanged: (() => void) | null = null;
 

@@ -53,6 +53,8 @@ export interface PcRunResult {
   /** Nothing will happen before this virtual ns unless input arrives; equal to `now` while a processor has work. */
   readonly idleUntil: number;
   readonly stop: PcStop | null;
+  /** The processor that stands before a debugger's breakpoint, or -1. */
+  readonly breakpoint: number;
 }
 
 /** Processors take turns at least this often when there are several, in virtual ns. */
@@ -83,6 +85,8 @@ export class PcMachine {
   #eventTime = -1;
   #highestTsc = 0;
   #stop: PcStop | null = null;
+  /** The processor that stands before a debugger's breakpoint since the last run began, or -1. */
+  #breakpoint = -1;
 
   constructor(options: PcOptions) {
     const { ramBytes, vcpus, clockMHz } = options;
@@ -166,9 +170,10 @@ export class PcMachine {
     return this.core.retiredNow();
   }
 
-  /** Runs all processors and events up to a virtual time; returns early only when the machine stops. */
+  /** Runs all processors and events up to a virtual time; returns early only when the machine stops or reaches a debugger's breakpoint. */
   runUntil(untilNs: number): PcRunResult {
     const target = ticksAt(untilNs, this.#hz);
+    this.#breakpoint = -1;
     while (this.#stop === null) {
       this.#runEvents();
       if (this.#stop !== null || this.#cycle >= target) break;
@@ -178,10 +183,39 @@ export class PcMachine {
         continue;
       }
       this.#sliceEnd = this.vcpus.length > 1 ? Math.min(next, this.#cycle + this.#sliceCycles) : next;
-      for (let index = 0; index < this.vcpus.length && this.#stop === null; index++) this.#runVcpu(index);
+      for (let index = 0; index < this.vcpus.length && this.#going; index++) this.#runVcpu(index);
+      // the others finish the slice when it runs on
+      if (this.#breakpoint >= 0) break;
       if (this.#stop === null) this.#skipTo(this.#sliceEnd);
     }
-    return { now: this.now(), idleUntil: this.#idleUntil(), stop: this.#stop };
+    return { now: this.now(), idleUntil: this.#idleUntil(), stop: this.#stop, breakpoint: this.#breakpoint };
+  }
+
+  /**
+   * Runs one instruction of one processor while the others stand still, and lets time pass for it.
+   * @returns false when the processor waits, for an interrupt or to be started
+   */
+  step(index: number): boolean {
+    if (this.#stop !== null || this.#idle(index)) return false;
+    this.#breakpoint = -1;
+    const from = this.#position[index];
+    const vcpu = this.vcpus[index];
+    vcpu.stoppedAt = this.core.linearRip(vcpu);
+    this.#sliceEnd = from + 1;
+    this.#runVcpu(index);
+    if (this.#stop === null) this.#skipTo(Math.max(this.#cycle, this.#position[index]));
+    this.#runEvents();
+    return true;
+  }
+
+  /** What a processor does: `waiting` to be started, `halted` until an interrupt, or running. */
+  stateOf(index: number): 'running' | 'halted' | 'waiting' {
+    if (this.#waiting[index]) return 'waiting';
+    return this.vcpus[index].halted ? 'halted' : 'running';
+  }
+
+  get #going(): boolean {
+    return this.#stop === null && this.#breakpoint < 0;
   }
 
   /** Everything the machine is, between two calls of runUntil. */
@@ -303,7 +337,7 @@ export class PcMachine {
     this.#takeMessages(index);
     const vcpu = this.vcpus[index];
     this.board.currentVcpu = index;
-    while (this.#stop === null && this.#position[index] < this.#sliceEnd && !this.#idle(index)) {
+    while (this.#going && this.#position[index] < this.#sliceEnd && !this.#idle(index)) {
       this.#running = index;
       this.#runStart = this.#position[index];
       this.#retiredAtStart = this.core.retiredNow();
@@ -318,6 +352,9 @@ export class PcMachine {
         case ExitCode.Halt:
           // Halted with interrupts off: only a message could wake it.
           if (exit.retired === 0) return;
+          break;
+        case ExitCode.Breakpoint:
+          this.#breakpoint = index;
           break;
         case ExitCode.Shutdown:
           this.#end({ reason: 'triple-fault', vcpu: index });

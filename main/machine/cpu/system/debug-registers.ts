@@ -35,6 +35,7 @@ export function carefulBits(state: CpuState): number {
     }
   }
   if (alignmentChecked(state)) bits |= Careful.Alignment;
+  if (state.breakpoints !== null) bits |= Careful.Debugger;
   return bits;
 }
 
@@ -52,6 +53,7 @@ function alignmentChecked(state: CpuState): boolean {
 export function mayCache(state: CpuState, lo: number, hi: number, access: number, user: boolean): boolean {
   const careful = state.get32(F.careful);
   if ((careful & Careful.Alignment) !== 0 && user && access !== Access.Exec) return false;
+  if (access === Access.Exec && state.breakpoints?.inPage(lo, hi)) return false;
   if ((careful & (Careful.Code | Careful.Data)) === 0) return true;
   const dr7 = state.get32(DR7);
   for (let n = 0; n < 4; n++) {

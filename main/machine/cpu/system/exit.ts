@@ -41,6 +41,8 @@ export const ExitCode = {
   Pause: 19,
   /** Someone set F.exitRequest. */
   Requested: 20,
+  /** A debugger's breakpoint is on the next instruction (CpuCore.setBreakpoints). */
+  Breakpoint: 21,
 } as const;
 
 /** Bits of exitInfo2 of ExitCode.Io. Without String, data is in EAX. */

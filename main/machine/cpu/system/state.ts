@@ -3,6 +3,7 @@
 // address is exact in a double; a value that is not exact is not canonical, and is caught by that check. Outside 64-bit mode they
 // are unsigned 32-bit numbers.
 
+import type { CodeBreakpoints } from './code-breakpoints.ts';
 import { F, GPR, OP, OpFlag, Seg, SegAttr, STATE, TLB_SUPERVISOR, TLB_USER } from '../layout.ts';
 import { MODE_KEY_64, ModeKey, modeKey } from '../mode.ts';
 import { carefulBits } from './debug-registers.ts';
@@ -90,6 +91,8 @@ export class CpuState implements ModeInputs {
   readonly i32: Int32Array;
   /** EXT bit of selector error codes: 1 while an event from outside the program is being delivered (SDM vol. 3, 6.13). */
   external = 0;
+  /** A debugger's breakpoints, or null. */
+  breakpoints: CodeBreakpoints | null = null;
 
   constructor(mem: SystemMemory) {
     this.u8 = mem.u8;
