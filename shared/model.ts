@@ -177,6 +177,12 @@ export const LabEventKind = z.enum([
   'domain-crashed',
   'domain-destroyed',
   'domain-restored',
+  'domain-saved',
+  'migration-started',
+  'migration-round',
+  'migration-done',
+  'migration-failed',
+  'migration-aborted',
 ]);
 export const LabEvent = z.object({
   id: z.int(),

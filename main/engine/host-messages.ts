@@ -3,7 +3,8 @@
 import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import type { ErrorSentences } from '../../shared/errors.ts';
 import type { InspectionCalls } from '../toolstack/inspection/calls.ts';
-import type { AdvanceResult, HostDomainStatus } from '../toolstack/simulated-host.ts';
+import type { MigrationCalls } from '../toolstack/migration/calls.ts';
+import type { AdvanceResult, HostDomainStatus, LinkFrame } from '../toolstack/simulated-host.ts';
 
 /** The files of a spec as they cross to the worker; disks are opened there. */
 export interface CarriedFiles {
@@ -20,9 +21,13 @@ export interface HostReport {
 }
 
 /** Requests by name: arguments and result. */
-export interface HostCalls extends InspectionCalls {
+export interface HostCalls extends InspectionCalls, MigrationCalls {
   start: { args: { spec: HostSpec; seed: number }; result: void };
-  advance: { args: { until: number }; result: AdvanceResult };
+  /** Runs up to `until`; `frames` reach it on the way, those it sends out come back. */
+  advance: {
+    args: { until: number; frames?: LinkFrame[] };
+    result: AdvanceResult & { frames?: LinkFrame[] };
+  };
   createDomain: { args: { spec: DomainSpec; files: CarriedFiles }; result: number };
   pauseDomain: { args: { domid: number }; result: void };
   unpauseDomain: { args: { domid: number }; result: void };

@@ -30,7 +30,13 @@ const handlers: Handlers = {
       stateChanged: (domid) => reply({ event: 'state', domid }),
     });
   },
-  advance: ({ until }) => running().advance(until),
+  advance: ({ until, frames }) => {
+    const h = running();
+    if (frames) h.receiveFrames(frames);
+    const result = h.advance(until);
+    const left = h.takeFrames();
+    return left.length ? { ...result, frames: left } : result;
+  },
   createDomain: async ({ spec, files }) => {
     const disks = openDisks(spec.disks);
     try {
@@ -59,6 +65,15 @@ const handlers: Handlers = {
     };
   },
   digest: () => running().digest(),
+  migrationSend: ({ id, domid, policy, latencyNs }) => running().migration.send(id, domid, policy, latencyNs),
+  migrationTurn: ({ id, from, to, bytesPerNs }) => running().migration.turn(id, from, to, bytesPerNs),
+  migrationRelease: ({ id }) => running().migration.release(id),
+  migrationRollBack: ({ id }) => running().migration.rollBack(id),
+  migrationReceive: ({ id, name, spec }) =>
+    running().migration.receive(id, { name, spec, disks: () => openDisks(spec.disks) }),
+  migrationFeed: ({ id, pieces }) => running().migration.feed(id, pieces),
+  migrationActivate: ({ id }) => running().migration.activate(id),
+  migrationAbandon: ({ id }) => running().migration.abandon(id),
 };
 
 // one request at a time, in order: a build that waits must not overtake or be overtaken

@@ -274,7 +274,17 @@ export class Hosts {
   /** Runs every host to lab time `until`; resolves with the times before which nothing can happen on each. */
   async advance(until: number): Promise<number[]> {
     const live = this.running();
-    const results = await Promise.allSettled(live.map((h) => h.proxy.call('advance', { until })));
+    const { network } = this.#lab;
+    const results = await Promise.allSettled(
+      live.map((h) => {
+        const frames = network.arrivals(h.spec.name, until);
+        return h.proxy.call('advance', frames.length ? { until, frames } : { until });
+      }),
+    );
+    const names = live.map((h) => h.spec.name);
+    results.forEach((r, n) => {
+      if (r.status === 'fulfilled' && names.length > 1) network.carry(names[n]!, r.value.frames ?? [], names);
+    });
     results.forEach((r, n) => {
       if (r.status === 'rejected') live[n]!.proxy.giveUp(toSentences(r.reason));
     });

@@ -12,6 +12,8 @@ import { Hosts } from './hosts.ts';
 import type { LabDomain } from './lab-domain.ts';
 import type { OpenedLab, SavedLab } from './lab-file.ts';
 import { restoreLab, savedLab } from './lab-state.ts';
+import { Link } from './link.ts';
+import { Migrations } from './migration.ts';
 import { freeName } from './names.ts';
 import { Tape } from './tape.ts';
 import { Tasks } from './tasks.ts';
@@ -47,6 +49,9 @@ export class Lab implements Clocked {
   readonly tape: Tape;
   readonly tasks: Tasks;
   readonly undoList = new UndoList();
+  /** What is under way between the hosts. */
+  readonly network: Link;
+  readonly migrations: Migrations;
   /** Told whenever anything shown may have changed. */
   onChanged: () => void = () => {};
   onEvents: (events: LabEvent[]) => void = () => {};
@@ -64,7 +69,9 @@ export class Lab implements Clocked {
     this.path = options.path;
     this.seed = options.seed;
     this.pauseOnCrash = options.pauseOnCrash ?? false;
+    this.network = new Link(() => this.link, options.seed);
     this.hosts = new Hosts(this, options.spawn);
+    this.migrations = new Migrations(this);
     this.commands = new DomainCommands(
       this,
       options.readKernel ?? (async (path) => new Uint8Array(await readFile(path))),
@@ -102,11 +109,14 @@ export class Lab implements Clocked {
       this.#lastReport = wall;
       await this.refresh(until);
     }
-    return Math.max(until, Math.min(...idle, Infinity));
+    // while something crosses the link, its times matter
+    if (this.migrations.active) return until;
+    return Math.max(until, Math.min(...idle, this.network.nextArrival()));
   }
 
   async betweenEpochs(): Promise<void> {
     for (let work = this.#inbox.shift(); work; work = this.#inbox.shift()) await work();
+    await this.migrations.turn(this.clock.now);
   }
 
   /** Runs `work` between two epochs and resolves with its result. */

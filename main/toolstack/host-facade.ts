@@ -4,6 +4,7 @@ import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { VirtualNs } from '../../shared/units.ts';
 import { inspectHost } from './inspection/host-inspection.ts';
+import { MigrationEnds } from './migration/host-end.ts';
 import { NativeGuest } from './native-guest.ts';
 import type { AdvanceResult, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 import { XenHost } from './xen-host.ts';
@@ -18,11 +19,13 @@ export class HostFacade implements SimulatedHost {
   private native: NativeGuest | null = null;
   private now = 0;
   readonly inspection: SimulatedHost['inspection'];
+  readonly migration: MigrationEnds;
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
     this.spec = spec;
     this.callbacks = callbacks;
     this.xen = new XenHost(spec, seed, callbacks);
+    this.migration = new MigrationEnds(this.xen);
     this.inspection = inspectHost(this.xen, (domid) => this.nativeGuest(domid));
   }
 
@@ -32,6 +35,13 @@ export class HostFacade implements SimulatedHost {
     if (this.native) idleUntil = Math.min(idleUntil, this.native.advance(until));
     this.now = xen.now;
     return { now: xen.now as VirtualNs, idleUntil: Math.max(idleUntil, xen.now) as VirtualNs };
+  }
+
+  takeFrames(): ReturnType<SimulatedHost['takeFrames']> {
+    return this.xen.uplinks.take();
+  }
+  receiveFrames(frames: Parameters<SimulatedHost['receiveFrames']>[0]): void {
+    this.xen.uplinks.receive(frames);
   }
 
   createDomain(spec: DomainSpec, files: DomainFiles): number {

@@ -3,7 +3,9 @@
 
 import type { DomainSpec, DomainState, Figures, HostSpec, MemorySpan } from '../../shared/model.ts';
 import type { VirtualNs } from '../../shared/units.ts';
+import type { LinkFrame } from '../backends/network/uplink.ts';
 import type { InspectionHandlers } from './inspection/calls.ts';
+import type { MigrationEnds } from './migration/host-end.ts';
 
 /** The bytes of the files a spec names, read by the engine. */
 export interface DomainFiles {
@@ -67,6 +69,12 @@ export interface SimulatedHost {
   digest(): string;
   /** Looking inside. */
   readonly inspection: Partial<InspectionHandlers>;
+  /** Its ends of live migrations. */
+  readonly migration: MigrationEnds;
+  /** Frames that left for other hosts since the last call. */
+  takeFrames(): LinkFrame[];
+  /** Frames from other hosts, each with its time of arrival. */
+  receiveFrames(frames: readonly LinkFrame[]): void;
   dispose(): void;
 }
 export interface AdvanceResult {
@@ -75,3 +83,5 @@ export interface AdvanceResult {
   idleUntil: VirtualNs;
 }
 export type { MemorySpan };
+export type { LinkFrame } from '../backends/network/uplink.ts';
+export type { Chunk, SenderReport } from './migration/sender.ts';

@@ -6,6 +6,7 @@ import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import { BlockBackend, deviceNumber } from '../backends/block/block-backend.ts';
 import { NetBackend } from '../backends/network/net-backend.ts';
 import { Switch } from '../backends/network/switch.ts';
+import { Uplinks } from '../backends/network/uplink.ts';
 import type { SplitBackend } from '../backends/split-driver.ts';
 import { StoreRing } from '../backends/xenstore/ring.ts';
 import { Store } from '../backends/xenstore/store.ts';
@@ -47,6 +48,8 @@ export class XenHost {
   private readonly entries = new Map<number, Entry>();
   readonly store = new Store();
   private readonly bridges = new Map<string, Switch>();
+  /** Where its bridges go on to the other hosts. */
+  readonly uplinks: Uplinks;
   private pollArmed = false;
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
@@ -59,6 +62,7 @@ export class XenHost {
       clockMHz: spec.clockMHz,
       wallClockBaseNs: BigInt(EPOCH_SECONDS) * 1_000_000_000n,
     });
+    this.uplinks = new Uplinks(this.host);
   }
 
   advance(until: number): { now: number; idleUntil: number } {
@@ -305,8 +309,16 @@ export class XenHost {
   /** The switch behind a bridge's name. */
   private bridge(name: string): Switch {
     let bridge = this.bridges.get(name);
-    if (!bridge) this.bridges.set(name, (bridge = new Switch()));
+    if (!bridge) {
+      this.bridges.set(name, (bridge = new Switch()));
+      this.uplinks.attach(name, bridge);
+    }
     return bridge;
+  }
+
+  /** Tells the network that a domain's addresses are here now. */
+  announce(domid: number): void {
+    for (const nic of this.entry(domid).nics) nic.announce();
   }
 
   private checkDisks(spec: DomainSpec, files: DomainFiles): Disk[] {

@@ -35,6 +35,7 @@ export interface NetFigures {
 
 export class NetBackend extends SplitBackend implements SwitchPort {
   private readonly bridge: Switch;
+  private readonly mac: string;
   private tx: SharedRing | null = null;
   private rx: SharedRing | null = null;
   private waiting: { frame: Uint8Array; checksumBlank: boolean }[] = [];
@@ -50,6 +51,7 @@ export class NetBackend extends SplitBackend implements SwitchPort {
   constructor(d: Domain, store: Store, id: number, mac: string, bridgeName: string, bridge: Switch) {
     super(d, store, 'vif', id);
     this.bridge = bridge;
+    this.mac = mac;
     this.publish(
       id,
       { mac, mtu: 1500 },
@@ -135,6 +137,14 @@ export class NetBackend extends SplitBackend implements SwitchPort {
       this.bridge.forward(this, frame, blank),
     );
     return STATUS_OKAY;
+  }
+
+  /** Tells the network that this address is here now. */
+  announce(): void {
+    this.bridge.announce(
+      this,
+      Uint8Array.from(this.mac.split(':'), (pair) => parseInt(pair, 16)),
+    );
   }
 
   private drop(): number {

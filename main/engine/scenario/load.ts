@@ -87,9 +87,7 @@ export function loadScenario(file: string): LoadedScenario {
         throw refuse(
           file,
           `steps[${n}]`,
-          later
-            ? `"${verb}" needs save, restore and migration, which this version does not have yet`
-            : `there is no step "${verb}"`,
+          later ? `"${verb}" is not possible in this version yet` : `there is no step "${verb}"`,
           STEPS.join(', '),
         );
     });
@@ -155,6 +153,9 @@ export function loadScenario(file: string): LoadedScenario {
       } catch (e) {
         throw refuse(file, `steps[${n}].expect.regex`, (e as Error).message, 'a regular expression of JavaScript');
       }
+    const to = verb === 'migrate' ? (v as { to: string }).to : undefined;
+    if (to !== undefined && !hosts.has(to))
+      throw refuse(file, `steps[${n}].migrate.to`, `there is no host "${to}"`, [...hosts].join(', '));
     if (domain !== undefined && !names.has(domain))
       throw refuse(
         file,

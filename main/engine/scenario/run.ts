@@ -2,7 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { BulkheadError, toSentences } from '../../../shared/errors.ts';
+import type { MigrationReport } from '../../../shared/migration-service.ts';
 import type { Figures } from '../../../shared/model.ts';
+import { PRESETS } from '../../toolstack/migration/policy.ts';
 import type { Lab, LabDomain } from '../lab.ts';
 import type { LoadedScenario } from './load.ts';
 import type { Step } from './schema.ts';
@@ -46,6 +48,8 @@ export interface Report {
   wallMs: number;
   /** By name; a destroyed domain as it was just before, its state `destroyed`. */
   domains: Record<string, DomainReport>;
+  /** Every migration, oldest first. */
+  migrations: MigrationReport[];
   ignored: string[];
   /** SHA-256 over all architectural state and all console output. */
   digest: string;
@@ -113,6 +117,7 @@ export async function runScenario(lab: Lab, loaded: LoadedScenario, log: (line: 
     virtualNs: lab.clock.now,
     wallMs: Math.round(performance.now() - started),
     domains: await domainReports(lab, gone),
+    migrations: [...lab.migrations.reports],
     ignored: loaded.ignored,
     digest: await digest(lab, gone),
   };
@@ -139,6 +144,7 @@ async function doStep(lab: Lab, step: Step, seen: Seen, gone: Gone): Promise<str
     await lab.typeConsole(named(lab, step.type.domain).uuid, new TextEncoder().encode(step.type.text));
     return null;
   }
+  if ('migrate' in step) return migrate(lab, step.migrate);
   if ('wait' in step) {
     await lab.clock.advance(step.wait.ns, () => false);
     return null;
@@ -160,6 +166,27 @@ async function doStep(lab: Lab, step: Step, seen: Seen, gone: Gone): Promise<str
     gone.set(d.spec.name, { report: { ...last, state: 'destroyed' }, console: d.console.tail(Infinity) });
   } else return assertFigure(lab, step.assert, gone);
   return null;
+}
+
+/** Holds when the domain runs on the other host. */
+async function migrate(lab: Lab, step: Extract<Step, { migrate: unknown }>['migrate']): Promise<string | null> {
+  const { domain, to, policy, disks, wait, within } = step;
+  const chosen =
+    typeof policy === 'string'
+      ? PRESETS[policy]
+      : { ...PRESETS[policy.preset ?? 'custom'], preset: 'custom' as const, ...policy };
+  const { id, ended } = await lab.migrations.start({ uuid: named(lab, domain).uuid, to, policy: chosen, disks });
+  if (!wait) return null;
+  let over = false;
+  const outcome = ended.then(
+    () => null,
+    (e: unknown) => lab.migrations.report(id).failure ?? toSentences(e).what,
+  );
+  void outcome.then(() => (over = true));
+  await lab.clock.advance(within.ns, () => over || lab.migrations.report(id).endedAt !== null);
+  if (lab.migrations.report(id).endedAt === null)
+    return `${domain} was not on ${to} within ${within.ns / 1e9} s of lab time; the migration is in ${lab.migrations.report(id).state}.`;
+  return outcome;
 }
 
 async function expectText(

@@ -1,6 +1,7 @@
 // What a scenario file may say. docs/scenarios.md explains it; a test keeps the two together.
 
 import { z } from 'zod';
+import { MigrationPolicy } from '../../../shared/migration-service.ts';
 import { DiskSpec, DomainMode, HostSpec, LIMITS, LinkSpec, NicSpec } from '../../../shared/model.ts';
 
 const UNITS: Record<string, number> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, min: 60e9 };
@@ -63,6 +64,27 @@ const Assert = z
     'assert needs equals, above or below',
   );
 
+const Migrate = z.strictObject({
+  domain: domainName,
+  /** A host of this scenario. */
+  to: z.string(),
+  /** Name of a preset, or numbers over one. */
+  policy: z
+    .union([
+      MigrationPolicy.shape.preset.unwrap(),
+      z
+        .strictObject(MigrationPolicy.partial().shape, {
+          error: `a policy is one of ${MigrationPolicy.shape.preset.unwrap().options.join(', ')}, or numbers over one of them`,
+        })
+        .refine((p) => Object.keys(p).length > 0, 'a policy has at least one number'),
+    ])
+    .default('xen-today'),
+  disks: z.record(z.string(), z.enum(['shared', 'copy'])).default({}),
+  /** false: the next step follows at once. */
+  wait: z.boolean().default(true),
+  within: VirtualDuration.default({ ns: 600e9, wall: false }),
+});
+
 /** The steps there are. */
 export const Step = z.union([
   z.strictObject({ expect: Expect }),
@@ -83,12 +105,13 @@ export const Step = z.union([
     vcpus: z.strictObject({ domain: domainName, online: z.int().min(1).max(LIMITS.vcpus.max) }),
   }),
   z.strictObject({ destroy: domainName }),
+  z.strictObject({ migrate: Migrate }),
   z.strictObject({ assert: Assert }),
 ]);
 export type Step = z.output<typeof Step>;
 
 /** Steps that belong to a later version: known, so that the refusal can say so. */
-export const LATER_STEPS = ['save', 'restore', 'migrate'] as const;
+export const LATER_STEPS = ['save', 'restore'] as const;
 
 export const Scenario = z.strictObject({
   name: z.string().optional(),

@@ -11,6 +11,8 @@ export interface ReceivingHost {
   rebuild(options: RebuildOptions): DomainRebuild;
   unpauseDomain(domid: number): void;
   destroyDomain(domid: number): void;
+  /** Tells the network that its addresses are here now. */
+  announce(domid: number): void;
 }
 
 export class MigrationReceiver {
@@ -52,6 +54,7 @@ export class MigrationReceiver {
   /** It is this host's now, and runs. @returns its number */
   activate(): number {
     this.host.unpauseDomain(this.domid);
+    this.host.announce(this.domid);
     return this.domid;
   }
 

@@ -59,6 +59,8 @@ export interface SenderReport {
   stateSentAt: number | null;
   predictedDowntimeNs: number | null;
   predictedTotalNs: number | null;
+  /** Bytes that the whole run is expected to send; 0 = not known yet. */
+  bytesExpected: number;
   heat: { round: number; dirtied: number[] }[];
 }
 
@@ -92,6 +94,7 @@ export class MigrationSender {
   private stateSentAt: number | null = null;
   private prediction: { totalNs: number; downtimeNs: number; bytes: number } | null = null;
   private linkBytesPerNs = 0;
+  private bytesExpected = 0;
 
   /**
    * Begins at virtual time `now`.
@@ -127,7 +130,9 @@ export class MigrationSender {
   turn(from: number, to: number, bytesPerNs: number): Chunk[] {
     const chunks: Chunk[] = [];
     this.cursor = Math.max(this.cursor, from);
+    const first = this.linkBytesPerNs === 0 && bytesPerNs > 0;
     this.linkBytesPerNs = bytesPerNs;
+    if (first) this.repredict();
     if (this.isOver()) return chunks;
     this.watchGuest(to);
     while (this.cursor < to && bytesPerNs > 0) {
@@ -191,6 +196,7 @@ export class MigrationSender {
       latencyNs: this.latencyNs,
       stateBytes: 16 * 1024,
     });
+    this.bytesExpected = this.bytesSent + this.prediction.bytes;
   }
 
   /** Sends one batch; false when the round has no page left. */
@@ -318,6 +324,7 @@ export class MigrationSender {
       stateSentAt: this.stateSentAt,
       predictedDowntimeNs: this.prediction?.downtimeNs ?? null,
       predictedTotalNs: this.prediction?.totalNs ?? null,
+      bytesExpected: this.bytesExpected,
       heat: this.heat,
     };
   }

@@ -116,13 +116,13 @@ steps:
   it.each([
     ['a scenario that is not there', ['no.yml', '--json', 'report.json'], /no\.yml.*does not exist/],
     ['a scenario that is wrong', ['wrong.yml', '--json', 'report.json'], /wrong\.yml, hosts\[0\]\.pcpus: found 99/],
-    ['a step of a later version', ['later.yml', '--json', 'report.json'], /"migrate" needs/],
+    ['a step that does not exist', ['later.yml', '--json', 'report.json'], /no step "teleport"/],
     ['no scenario', [], /exactly one scenario[\s\S]*Usage:/],
     ['two scenarios', ['a.yml', 'b.yml'], /Found 2 files[\s\S]*Usage:/],
     ['an unknown option', ['wrong.yml', '--fast'], /--fast[\s\S]*Usage:/],
   ])('refuses %s with status 2 and writes nothing', async (_what, args, sentence) => {
     write('wrong.yml', 'hosts: [{ name: alder, pcpus: 99 }]\n');
-    write('later.yml', 'hosts: [{ name: alder }]\nsteps: [{ migrate: { domain: a, to: alder } }]\n');
+    write('later.yml', 'hosts: [{ name: alder }]\nsteps: [{ teleport: { domain: a } }]\n');
     const run = await lab(...args);
     expect(run.status).toBe(2);
     expect(run.out).toBe('');
