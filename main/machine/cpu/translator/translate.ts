@@ -1,141 +1,403 @@
-// Writes one region as a WebAssembly function: a loop whose head checks the fuel for a whole pass, the meanings one behind the other, and one exit.
-// Every meaning is written twice: once to see what it does (registers, flags, memory), then for good with dead flags left out.
-// Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions (or with a fault pending).
+// Writes modules of regions. Each region is one WebAssembly function with structured control flow; general registers and flags are locals that
+// are spilled where it is left. Every meaning is written twice: once to see what it does, then for good with dead flags left out.
+// Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
 import type { CpuCore } from '../core.ts';
-import { i32 } from '../../wasm/expr.ts';
-import type { FunctionBuilder, Local } from '../../wasm/function.ts';
+import { E, i32 } from '../../wasm/expr.ts';
+import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
-import { F, GPR, SLOT_PAGE_BASE, STATE, Seg } from '../layout.ts';
-import { findRegion, type RegionInstruction } from './region.ts';
-import { RegionExit, TranslatorSemantics, ripOf, type Facts, type RegionState } from './translator-semantics.ts';
+import { interpreterImage } from '../interpreter.ts';
+import { F, GPR, OP, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
+import { ModeKey } from '../mode.ts';
+import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
+import { RegionExit, type RegionFunction, type RegionModule, type RegionRequest } from './interface.ts';
+import { RegionFlags } from './region-flags.ts';
+import { TranslatorSemantics, type Facts, type RegionState } from './region-semantics.ts';
+import { findRegion, type Region, type RegionInstruction } from './blocks.ts';
 
 const Z = i32(0);
+/** What 32-bit code must run with: everything flat. */
+const FLAT = ModeKey.Flat | ModeKey.FlatCode;
+const FLAT_32 = FLAT | ModeKey.Code32 | ModeKey.Stack32;
+/** Attributes of a data segment without surprises. */
+const PLAIN_FORBIDS = SegAttr.Unusable | SegAttr.Code | SegAttr.DC;
 
-export interface TranslatedRegion {
-  /**
-   * Runs from the region's first instruction. Before: F.rip is its address, SLOT_PAGE_BASE the page it is executed from, F.fuel the
-   * instructions allowed. After: F.rip, F.fuel and the rest of the state are exact; the answer is a RegionExit.
-   */
-  enter(): number;
-  /** Instructions in it. */
-  readonly length: number;
-  /** Instructions whose flags nobody can see and that therefore set none. */
-  readonly flagsDropped: number;
-  /** A branch in it goes back to its start. */
-  readonly loops: boolean;
+/** What exits and joins may call besides what the meanings do. */
+const ALWAYS_SHARED = ['region_next', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'];
+
+/** A region with what is known about it before it is written. */
+interface Analysed {
+  readonly mode: 32 | 64;
+  readonly region: Region;
+  readonly flow: Flow;
+  readonly facts: readonly (readonly Facts[])[];
+  /** Longest way from each block to the next check of the fuel. */
+  readonly longest: readonly number[];
+  /** Whether flags matter at the beginning of each block. */
+  readonly liveAtStart: readonly boolean[];
+  /** Whether the flags that each instruction leaves matter. */
+  readonly wanted: readonly (readonly boolean[])[];
 }
 
-/** Which instructions set flags that nobody can see. What can leave shows the flags; the end of the region and its head do, too. */
-function deadFlags(facts: readonly Facts[]): boolean[] {
-  const dead: boolean[] = [];
-  let live = true;
-  for (let i = facts.length - 1; i >= 0; i--) {
-    const x = facts[i]!;
-    dead[i] = !live && !x.accessesMemory;
-    live = x.readsFlags || x.accessesMemory || x.jumps || (live && !x.setsFlags);
-  }
-  return dead;
+/** Functions of the interpreter that translated code may call: imported by those who do. */
+function declareShared(m: ModuleBuilder, mode: 32 | 64, names: ReadonlySet<string> | null): void {
+  for (const s of interpreterImage(mode).shared) if (!names || names.has(s.name)) m.import(s.name, s.params, s.results);
 }
 
-/** Writes the function's body. `registers` are those kept in locals, `written` those to spill. */
-function write(
-  f: FunctionBuilder,
-  mode: 32 | 64,
-  region: readonly RegionInstruction[],
-  registers: ReadonlySet<number>,
-  written: ReadonlySet<number>,
-  dead: readonly boolean[],
-): Facts[] {
-  const facts: Facts[] = [];
-  const load = (offset: number): Local => f.let(Z.ld64(STATE + offset));
-  const locals = Array.from({ length: 16 }, (_, n) => (registers.has(n) ? load(GPR + n * 8) : null));
-  const [ccR, ccA, ccB] = [load(F.ccR), load(F.ccA), load(F.ccB)];
-  const kindLocal = f.let(Z.ld32(STATE + F.ccOp));
-  const fuel = f.let(Z.ld32(STATE + F.fuel));
-  const tlb = f.let(Z.ld32(STATE + F.tlb));
-  const pageBase = load(SLOT_PAGE_BASE);
-  const [leave, status, ripOffset] = [f.let(Z), f.local('i32'), f.local('i64')];
-  const start = region[0]!.record.pageOffset;
-  f.block((exit) => {
-    f.loop((head) => {
-      const state: RegionState = {
-        ...{ registers: locals, ccR, ccA, ccB, kindLocal, kind: null, fuel, leave, pageBase, tlb, status, ripOffset },
-        ...{ exit, head, start },
-      };
-      f.if(fuel.ltS(region.length), () => {
-        f.set(status, RegionExit.Fuel);
-        f.set(ripOffset, BigInt(start));
-        f.br(exit);
-      });
-      let last: TranslatorSemantics | null = null;
-      region.forEach(({ record, handler }, n) => {
-        f.scope(() => {
-          last = new TranslatorSemantics(f, mode, handler, record, state, n, dead[n]!);
-          handler.instruction.meaning(last);
-          last.finish();
-          facts.push(last.facts);
-        });
-      });
-      const end = region.at(-1)!.record;
-      last!.leaveFor(RegionExit.Left, BigInt(end.pageOffset + end.length), region.length);
-    });
-  });
-  for (const n of written) f.st64(Z, STATE + GPR + n * 8, locals[n]!);
-  f.st64(Z, STATE + F.ccR, ccR);
-  f.st64(Z, STATE + F.ccA, ccA);
-  f.st64(Z, STATE + F.ccB, ccB);
-  f.st32(Z, STATE + F.ccOp, kindLocal);
-  f.st32(Z, STATE + F.fuel, fuel);
-  const csBase = Z.ld32(STATE + F.segBase + Seg.CS * 8);
-  f.st64(Z, STATE + F.rip, ripOf(mode, pageBase, ripOffset, csBase));
-  f.return(status);
-  return facts;
+/** What the instructions of a region do, seen by writing them for nobody. */
+function observe(f: FunctionBuilder, mode: 32 | 64, region: Region): Facts[][] {
+  const word = f.local('i32');
+  const address = f.local(mode === 64 ? 'i64' : 'i32');
+  const nowhere = (): void => f.unreachable();
+  const state: RegionState = {
+    registers: Array.from({ length: 16 }, () => address),
+    flags: new RegionFlags(f),
+    ...{ pageBase: address, tlb: word, segmentBase: () => address, before: 0 },
+    ...{ bail: nowhere, go: nowhere, goTo: nowhere },
+  };
+  const facts = (instruction: RegionInstruction, wanted: boolean): Facts => {
+    state.flags.at = null;
+    const s = new TranslatorSemantics(f, mode, instruction, state, wanted);
+    f.scope(() => s.writeInstruction());
+    return s.facts;
+  };
+  return region.blocks.map(({ instructions }) =>
+    instructions.map((instruction) => {
+      const seen = facts(instruction, true);
+      // what it reads only to make flags does not count
+      if (seen.readsFlags) seen.readsFlags = facts(instruction, false).readsFlags;
+      return seen;
+    }),
+  );
 }
 
-/** A module with what the code of a region may call. */
-function moduleFor(body: (f: FunctionBuilder) => void): ModuleBuilder {
+function analyse(mode: 32 | 64, region: Region, calls: Set<string>): Analysed {
+  const successors = region.blocks.map((b) => b.successors);
+  const flow = analyseFlow(successors);
+  let facts: Facts[][] = [];
   const m = new ModuleBuilder();
-  for (const name of ['slow_read', 'slow_write', 'slow_modify']) m.import(name, ['i32', 'i32', 'i32', 'i32'], ['i32']);
-  m.import('flush_bounce', [], []);
-  m.func('enter', [], ['i32'], body, true);
-  return m;
+  declareShared(m, mode, null);
+  m.onCall = (name) => calls.add(name);
+  m.func('observed', [], [], (f) => {
+    facts = observe(f, mode, region);
+  });
+  m.build(16);
+  const lengths = region.blocks.map((b) => b.instructions.length);
+  const liveAtStart = region.blocks.map(() => false);
+  const wanted = region.blocks.map((b) => b.instructions.map(() => true));
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const n of flow.order.toReversed()) {
+      const { instructions } = region.blocks[n]!;
+      // an edge into a head may leave for want of fuel
+      let live = leaves(region, n) || successors[n]!.some((s) => liveAtStart[s]! || flow.heads.has(s));
+      for (let i = instructions.length - 1; i >= 0; i--) {
+        const x = facts[n]![i]!;
+        wanted[n]![i] = live;
+        live = x.readsFlags || x.bails || (live && !x.setsFlags);
+      }
+      if (live !== liveAtStart[n]) {
+        liveAtStart[n] = live;
+        changed = true;
+      }
+    }
+  }
+  return { mode, region, flow, facts, longest: longestPaths(flow, successors, lengths), liveAtStart, wanted };
 }
 
-/**
- * Translates the region that starts at an operation record of the frame that `core` is executing (F.codeFrame), in the current code mode.
- * Null if its first instruction is not one the translator takes. The code is good for as long as those records are: who keeps it must drop it
- * when they are invalidated. Not part of the run loop: see README.md.
- */
-export function translateRegion(core: CpuCore, recordAddress: number): TranslatedRegion | null {
-  const { mem, tlb } = core;
-  const state = (offset: number): number => mem.i32[(STATE + offset) >> 2]!;
-  const mode = (state(F.mode) & 2) !== 0 ? 64 : 32;
-  const region = findRegion(mem, state(F.codeFrame), recordAddress);
-  if (region.length === 0) return null;
-  const every = new Set(Array.from({ length: mode === 64 ? 16 : 8 }, (_, n) => n));
-  const none = region.map(() => false);
-  let facts: Facts[] = [];
-  moduleFor((f) => {
-    facts = write(f, mode, region, every, every, none);
-  }).build(16);
-  const registers = new Set(facts.flatMap((x) => [...x.read]));
-  const written = new Set(facts.flatMap((x) => [...x.written]));
-  const dead = deadFlags(facts);
-  const bytes = moduleFor((f) => void write(f, mode, region, registers, written, dead)).build(16);
-  const env: Record<string, WebAssembly.ImportValue> = {
-    memory: mem.memory,
-    slow_read: (op: number, lo: number, hi: number, info: number) => tlb.slowRead(op, lo, hi, info),
-    slow_write: (op: number, lo: number, hi: number, info: number) => tlb.slowWrite(op, lo, hi, info),
-    slow_modify: (op: number, lo: number, hi: number, info: number) => tlb.slowModify(op, lo, hi, info),
-    flush_bounce: () => tlb.flushBounce(),
-  };
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
-  const { pageOffset } = region[0]!.record;
-  return {
-    enter: instance.exports.enter as () => number,
-    length: region.length,
-    flagsDropped: dead.filter(Boolean).length,
-    loops: region.some(({ record }, n) => facts[n]!.jumps && record.imm === BigInt(pageOffset)),
-  };
+/** Control can leave the region behind a block. */
+function leaves({ blocks, blockAt }: Region, n: number): boolean {
+  const last = blocks[n]!.instructions.at(-1)!;
+  const inside = (offset: bigint | number): boolean => blockAt.has(Number(offset));
+  const next = last.record.pageOffset + last.record.length;
+  switch (last.onward) {
+    case 'next':
+      return !inside(next);
+    case 'conditional':
+      return !inside(next) || !inside(last.record.imm);
+    case 'jump':
+    case 'call':
+      return !inside(last.record.imm);
+    default:
+      return true;
+  }
+}
+
+class RegionWriter implements RegionState {
+  readonly registers: readonly (Local | null)[];
+  readonly flags: RegionFlags;
+  readonly pageBase: Local;
+  readonly tlb: Local;
+  before = 0;
+  readonly #f: FunctionBuilder;
+  readonly #a: Analysed;
+  readonly #fuel: Local;
+  readonly #rip: Local;
+  readonly #result: Local;
+  readonly #segments = new Map<number, Local>();
+  readonly #labels = new Map<number, Label>();
+  #dispatch: { next: Local; head: Label; index: ReadonlyMap<number, number> } | null = null;
+  #block = 0;
+  /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record in `result`. */
+  #left: Label | null = null;
+  #stay: Label | null = null;
+
+  constructor(f: FunctionBuilder, a: Analysed) {
+    this.#f = f;
+    this.#a = a;
+    const { mode } = a;
+    const facts = a.flow.order.flatMap((n) => a.facts[n]!);
+    const all = (pick: (x: Facts) => ReadonlySet<number>): number[] => [...new Set(facts.flatMap((x) => [...pick(x)]))];
+    const used = new Set([...all((x) => x.read), ...all((x) => x.written)]);
+    const written = all((x) => x.written);
+    const load = (offset: number): E => (mode === 64 ? Z.ld64(STATE + offset) : Z.ld32(STATE + offset));
+    const record = f.params[0]!;
+    this.#fuel = f.let(Z.ld32(STATE + F.fuel).add(1));
+    this.pageBase = f.let(load(SLOT_PAGE_BASE));
+    this.#result = f.let(record);
+    this.#rip = f.local(mode === 64 ? 'i64' : 'i32');
+    const longest = a.longest[0]!;
+    let cannot: E = this.#fuel.ltS(longest);
+    // upper halves that 32-bit code would clear, left by 64-bit code
+    if (mode === 32) for (const n of written) cannot = cannot.or(Z.ld32(STATE + GPR + n * 8 + 4));
+    for (const s of all((x) => x.segments)) {
+      if (mode === 32) {
+        const attr = Z.ld32(STATE + F.segAttr + s * 4);
+        cannot = cannot
+          .or(attr.and(PLAIN_FORBIDS | SegAttr.RW).xor(SegAttr.RW))
+          .or(Z.ld32(STATE + F.segLimit + s * 4).xor(-1));
+      }
+    }
+    f.if(
+      cannot,
+      () => {
+        this.#setRip(f, this.#entryRip());
+        f.st32(Z, STATE + F.fuel, this.#fuel);
+        f.return(record);
+      },
+      undefined,
+      false,
+    );
+    for (const s of all((x) => x.segments)) this.#segments.set(s, f.let(load(F.segBase + s * 8)));
+    this.registers = Array.from({ length: 16 }, (_, n) => (used.has(n) ? f.let(load(GPR + n * 8)) : null));
+    this.tlb = f.let(Z.ld32(STATE + F.tlb));
+    this.flags = new RegionFlags(f);
+    f.block((left) => {
+      this.#left = left;
+      f.block((stay) => {
+        this.#stay = stay;
+        if (a.flow.reducible) this.#tree(0);
+        else this.#dispatcher();
+        f.unreachable();
+      });
+      f.set(this.#rip, this.#address(this.#result.ld16u(OP.pageOffset)));
+    });
+    for (const n of written)
+      if (mode === 64) f.st64(Z, STATE + GPR + n * 8, this.registers[n]!);
+      else f.st32(Z, STATE + GPR + n * 8, this.registers[n]!);
+    this.flags.spill();
+    f.st32(Z, STATE + F.fuel, this.#fuel);
+    this.#setRip(f, this.#rip);
+    f.if(this.#result.eq(RegionExit.Left), () => f.returnCall('region_next'));
+    f.return(this.#result);
+  }
+
+  #setRip(f: FunctionBuilder, v: E): void {
+    f.st64(Z, STATE + F.rip, v.zx());
+  }
+  #address(offset: E): E {
+    return this.pageBase.add(this.#a.mode === 64 ? offset.zx() : offset);
+  }
+  #entryRip(): E {
+    return this.#address(i32(this.#a.region.blocks[0]!.instructions[0]!.record.pageOffset));
+  }
+  segmentBase(segment: number): Local {
+    return this.#segments.get(segment)!;
+  }
+
+  // ---- blocks in their nesting
+
+  #tree(n: number): void {
+    const { flow } = this.#a;
+    const inside = (): void => {
+      const joins = flow.dominated[n]!.filter((k) => flow.joins.has(k)).toSorted(
+        (a, b) => flow.place[b]! - flow.place[a]!,
+      );
+      this.#within(n, joins);
+    };
+    if (!flow.heads.has(n)) {
+      inside();
+      return;
+    }
+    this.#f.loop((head) => {
+      this.#labels.set(n, head);
+      inside();
+    });
+  }
+  /** Block `n` inside labels for `joins`, whose code follows where their labels end. */
+  #within(n: number, joins: readonly number[]): void {
+    const [outer, ...rest] = joins;
+    if (outer === undefined) {
+      this.#write(n);
+      return;
+    }
+    this.#f.block((label) => {
+      // a head that is also a join is entered by its label from outside; its loop's label replaces this one inside
+      this.#labels.set(outer, label);
+      this.#within(n, rest);
+    });
+    this.#arrive();
+    this.#tree(outer);
+  }
+  /** At a place where paths come together: nothing is known but what all of them brought into the state's form. */
+  #arrive(): void {
+    this.flags.at = null;
+    this.before = 0;
+  }
+
+  /** Blocks where paths come together behind one br_table, for flow that cannot be nested. */
+  #dispatcher(): void {
+    const f = this.#f;
+    const { flow } = this.#a;
+    const next = f.let(Z);
+    const places = flow.order.filter((n) => n === 0 || flow.joins.has(n) || flow.heads.has(n));
+    f.loop((head) => {
+      this.#dispatch = { next, head, index: new Map(places.map((n, k) => [n, k])) };
+      const bodies = places.map((n) => () => {
+        this.#arrive();
+        this.#write(n);
+      });
+      f.switch(
+        next,
+        places.map((_, k) => k),
+        bodies,
+        () => f.unreachable(),
+      );
+    });
+  }
+
+  #write(n: number): void {
+    const { region, wanted, mode } = this.#a;
+    const { instructions } = region.blocks[n]!;
+    const f = this.#f;
+    const outer = this.#block;
+    this.#block = n;
+    const last = instructions.at(-1)!;
+    instructions.forEach((instruction, i) => {
+      f.scope(() => {
+        const s = new TranslatorSemantics(f, mode, instruction, this, wanted[n]![i]!);
+        s.writeInstruction();
+      });
+      this.before++;
+    });
+    if (last.onward === 'next' || last.onward === 'conditional')
+      this.go(BigInt(last.record.pageOffset + last.record.length));
+    this.#block = outer;
+  }
+
+  // ---- edges
+
+  go(offset: bigint): void {
+    const { region } = this.#a;
+    const to = offset >= 0n && offset < 4096n ? region.blockAt.get(Number(offset)) : undefined;
+    if (to === undefined) {
+      this.#leave(this.pageBase.add(this.#a.mode === 64 ? offset : Number(BigInt.asIntN(32, offset))));
+      return;
+    }
+    this.#edge(to);
+  }
+  #edge(to: number): void {
+    const { flow, longest, liveAtStart, region } = this.#a;
+    const f = this.#f;
+    const back = retreats(flow, this.#block, to);
+    const { at } = this.flags;
+    const { before } = this;
+    if (flow.heads.has(to)) {
+      // a pass must be paid for in full; the interpreter executes the rest of a budget
+      const enough = longest[to]! + before;
+      const first = region.blocks[to]!.instructions[0]!.record.address;
+      f.if(this.#fuel.ltS(enough), () => this.bail(first), undefined, false);
+    }
+    const place = this.#dispatch?.index.get(to);
+    if (this.#dispatch && place !== undefined) {
+      this.#settle(liveAtStart[to]!);
+      f.set(this.#dispatch.next, place);
+      f.br(this.#dispatch.head);
+    } else if (this.#dispatch) this.#write(to);
+    else if (!back && !flow.joins.has(to)) {
+      if (flow.heads.has(to)) {
+        this.#settle(liveAtStart[to]!);
+        this.#arrive();
+      }
+      this.#tree(to);
+    } else {
+      this.#settle(liveAtStart[to]!);
+      f.br(this.#labels.get(to)!);
+    }
+    this.flags.at = at;
+    this.before = before;
+  }
+  /** Brings fuel and, if they matter, flags into the form in which paths come together. */
+  #settle(flags: boolean): void {
+    if (flags) this.flags.settle();
+    if (this.before !== 0) this.#f.set(this.#fuel, this.#fuel.sub(this.before));
+  }
+
+  goTo(target: Local, record: { pageOffset: number }): void {
+    const f = this.#f;
+    const { region } = this.#a;
+    const sites = region.returnSites.get(record.pageOffset) ?? [];
+    for (const site of sites) {
+      const block = region.blockAt.get(site);
+      if (block !== undefined) f.if(target.eq(this.#address(i32(site))), () => this.#edge(block));
+    }
+    this.#leave(target);
+  }
+
+  #leave(rip: E): void {
+    const f = this.#f;
+    f.set(this.#rip, rip);
+    this.#settle(true);
+    f.set(this.#result, RegionExit.Left);
+    f.br(this.#left!);
+  }
+  bail(record: number): void {
+    const f = this.#f;
+    this.#settle(true);
+    f.set(this.#result, record);
+    f.br(this.#stay!);
+  }
+}
+
+/** See TranslateRegions in interface.ts. */
+export function translateRegions(
+  core: CpuCore,
+  mode: 32 | 64,
+  requests: readonly RegionRequest[],
+): RegionModule | null {
+  const functions: RegionFunction[] = [];
+  const analysed: Analysed[] = [];
+  const calls = new Set(ALWAYS_SHARED);
+  for (const request of requests) {
+    if (mode === 32 && (request.key & FLAT_32) !== FLAT_32) continue;
+    if ((request.key & ModeKey.Vm86) !== 0) continue;
+    const region = findRegion(core.mem, request.frame, mode, request.record);
+    if (!region) continue;
+    const instructions = region.blocks.flatMap((b) => b.instructions);
+    if (instructions.length < 2) continue;
+    analysed.push(analyse(mode, region, calls));
+    functions.push({
+      name: `r${functions.length}`,
+      request,
+      offsets: instructions.map(({ record }) => record.pageOffset),
+      instructions: instructions.length,
+    });
+  }
+  if (functions.length === 0) return null;
+  const m = new ModuleBuilder();
+  declareShared(m, mode, calls);
+  functions.forEach(({ name }, n) =>
+    m.func(name, ['i32'], ['i32'], (f) => void new RegionWriter(f, analysed[n]!), true),
+  );
+  return { bytes: m.build(16), functions };
 }
