@@ -2,7 +2,7 @@
 // answers follow from the question, and guard regions around what generated code may write.
 // Invariant: everything follows from the seed; page tables are not mapped, so that a guest cannot make a TLB stale unless it loads CR3 itself.
 
-import { CpuCore } from '../../main/machine/cpu/core.ts';
+import { CpuCore, type CoreOptions } from '../../main/machine/cpu/core.ts';
 import { HostMemory } from '../../main/machine/cpu/host-memory.ts';
 import { PAGE_CODE, PAGE_FLAGS, RAM_BASE, Seg, VCPU_AREA, VCPU_STATE_BYTES } from '../../main/machine/cpu/layout.ts';
 import type { Bus } from '../../main/machine/cpu/bus.ts';
@@ -94,13 +94,15 @@ export interface Snapshot {
 export class FuzzMachine {
   readonly mem = new HostMemory(RAM);
   readonly bus = new FuzzBus();
-  readonly core = new CpuCore(this.mem, this.bus);
-  readonly vcpu: Vcpu = this.core.createVcpu();
+  readonly core: CpuCore;
+  readonly vcpu: Vcpu;
   /** Where this machine's clock stood when the case began. */
   #origin = 0;
   readonly #guards: [number, number][];
 
-  constructor() {
+  constructor(options: CoreOptions = {}) {
+    this.core = new CpuCore(this.mem, this.bus, options);
+    this.vcpu = this.core.createVcpu();
     this.bus.core = this.core;
     this.core.cycles = () => this.core.retiredNow() - this.#origin;
     this.core.select(this.vcpu);

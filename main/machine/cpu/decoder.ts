@@ -7,7 +7,7 @@ import { E, i32, select } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { Imm, LEAF_FLAGS, LeafFlag, RegisterFile, tableBase } from './decode-tables.ts';
-import { F, OP, OpFlag, SLOT_PAGE_BASE, SLOT_ZERO, STATE, Seg, TABLES } from './layout.ts';
+import { F, HEAT_START, OP, OpFlag, SLOT_PAGE_BASE, SLOT_ZERO, STATE, Seg, TABLES } from './layout.ts';
 import { ModeKey } from './mode.ts';
 
 /** 256 bytes: what prefix a byte is (PrefixClass), one table per mode, behind the decode tables. */
@@ -260,7 +260,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   );
   f.st8(rec, OP.seg, select(segment.ltS(0), defaultSegment, segment));
   f.st8(rec, OP.flags, opFlags);
-  f.st32(rec, OP.bytes, bytes);
+  f.st32(rec, OP.bytes, bytes.or(zero.ld32(HEAT_START)));
 
   // immediate
   const imm = f.let(zero.zx());

@@ -8,7 +8,7 @@ import { EventQueue, type DeviceClock, type ScheduledEvent, nsAtTick, ticksAt } 
 import type { BootMemory, BootState } from '../boot/boot-state.ts';
 import { loadKernel } from '../boot/load.ts';
 import type { Bus } from '../cpu/bus.ts';
-import { CpuCore } from '../cpu/core.ts';
+import { CpuCore, type CoreOptions } from '../cpu/core.ts';
 import { HostMemory } from '../cpu/host-memory.ts';
 import { PAGE, PAGE_FLAGS, PageFlag } from '../cpu/layout.ts';
 import { ExitCode } from '../cpu/system/index.ts';
@@ -32,6 +32,8 @@ export interface PcOptions {
   readonly epochSeconds: number;
   /** Receives every byte the kernel sends to COM1. */
   readonly onSerial: (byte: number) => void;
+  /** How code is executed; nothing of it shows in what a guest computes. */
+  readonly core?: CoreOptions;
 }
 
 export interface KernelFiles {
@@ -121,7 +123,7 @@ export class PcMachine {
       interruptPending: (vcpu) => board.interruptPending(vcpu),
       acknowledgeInterrupt: (vcpu) => board.acknowledgeInterrupt(vcpu),
     };
-    this.core = new CpuCore(this.memory, bus);
+    this.core = new CpuCore(this.memory, bus, options.core);
     this.core.cycles = () => this.#timeStamp();
     this.vcpus = Array.from({ length: vcpus }, () => this.core.createVcpu());
     const firstFrame = VGA_WINDOW / PAGE;

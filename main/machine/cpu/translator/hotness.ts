@@ -18,11 +18,19 @@ export function countJump(f: FunctionBuilder, record: E, by: E): void {
 /** Counts of records that are warm, not yet translated. */
 export class Hotness {
   readonly #threshold: number;
+  /** OP.heat of a record just decoded. */
+  readonly start: number;
   readonly #counts = new Map<number, number>();
 
-  /** @param threshold jumps to a place before it is translated; rounded up to a multiple of HEAT_STEP. */
+  /**
+   * @param threshold jumps to a place before it is translated. Decoded records begin with a heat that makes it exact: see `start`.
+   * @throws RangeError if it is not a whole number from 1 on
+   */
   constructor(threshold: number) {
-    this.#threshold = Math.max(1, Math.ceil(threshold / HEAT_STEP));
+    if (!Number.isInteger(threshold) || threshold < 1)
+      throw new RangeError(`A place cannot be translated after ${threshold} jumps to it: it takes one at least.`);
+    this.#threshold = Math.ceil(threshold / HEAT_STEP);
+    this.start = (this.#threshold * HEAT_STEP - threshold) % HEAT_STEP;
   }
 
   /** A record's heat has wrapped around: true when it should be translated now. */

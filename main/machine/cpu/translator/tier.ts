@@ -4,7 +4,7 @@
 
 import type { CodeListener } from '../code-cache.ts';
 import type { CpuCore } from '../core.ts';
-import { F, STATE } from '../layout.ts';
+import { F, HEAT_START, STATE } from '../layout.ts';
 import { Hotness } from './hotness.ts';
 import type { RegionRequest, TranslateRegions } from './interface.ts';
 import { RegionCache } from './region-cache.ts';
@@ -23,6 +23,9 @@ export const TIER_DEFAULTS: TierOptions = { threshold: 1024, cacheBytes: 256 * 1
  * anew, not inside a loop.
  */
 export const LONGEST_RUN = 200_000;
+
+/** Times HEAT_STEP more jumps before a refused place is tried again. */
+const PATIENCE = 64;
 
 export interface TierStatistics {
   /** Estimated bytes of translated code and its metadata. */
@@ -54,8 +57,8 @@ export class Tier implements CodeListener {
   readonly #hotness: Hotness;
   readonly #cache: RegionCache;
   readonly #queue = new Map<number, RegionRequest>();
-  /** Records the translator refused: not asked again. */
-  readonly #refused = new Set<number>();
+  /** Records the translator refused, and how often they may be heated before it is asked again: code around them may be known by then. */
+  readonly #refused = new Map<number, number>();
   #modules = 0;
   #milliseconds = 0;
   #longest = 0;
@@ -72,12 +75,18 @@ export class Tier implements CodeListener {
     this.#options = { ...TIER_DEFAULTS, ...options };
     this.#hotness = new Hotness(this.#options.threshold);
     this.#cache = new RegionCache(core.mem, this.#options.cacheBytes);
+    core.mem.u32[HEAT_START >> 2] = this.#hotness.start << 24;
     core.mem.code.listener = this;
   }
 
   /** From generated code: HEAT_STEP more jumps went to a record of the page that runs now. */
   hot(record: number): void {
-    if (this.#refused.has(record)) return;
+    const patience = this.#refused.get(record);
+    if (patience !== undefined) {
+      if (patience > 0) this.#refused.set(record, patience - 1);
+      else this.#refused.delete(record);
+      return;
+    }
     // still hot while it waits for others to be translated with: it waits no longer
     if (this.#queue.has(record)) {
       this.translateQueue();
@@ -105,7 +114,7 @@ export class Tier implements CodeListener {
     const start = performance.now();
     const made = this.#translate(this.#core, mode, requests);
     const done = new Set(made?.functions.map(({ request }) => request.record));
-    for (const { record } of requests) if (!done.has(record)) this.#refused.add(record);
+    for (const { record } of requests) if (!done.has(record)) this.#refused.set(record, PATIENCE);
     if (made) {
       const { table, env } = this.#shared(mode);
       const instance = new WebAssembly.Instance(new WebAssembly.Module(made.bytes), { env });

@@ -132,13 +132,13 @@ function other(r: Random, mode: 32 | 64): number[] {
   }
 }
 
-/** `count` instructions, some with memory operands in a page of their own, some branches that leave. */
-export function straightLine(r: Random, mode: 32 | 64, count: number, pageLimit: number): Program {
+/** `count` instructions, some with memory operands in a page of their own, some (unless `branches` is false) branches that leave. */
+export function straightLine(r: Random, mode: 32 | 64, count: number, pageLimit: number, branches = true): Program {
   const code: number[] = [];
   let pages = 0;
   for (let n = 0; n < count; n++) {
     if (r.once(4)) code.push(...other(r, mode));
-    else if (r.once(10)) code.push(0x70 | r.below(16), 0x70);
+    else if (branches && r.once(10)) code.push(0x70 | r.below(16), 0x70);
     else {
       const x = form(r);
       const memory = x.memory && pages < pageLimit && r.once(3);
