@@ -137,6 +137,7 @@ struct process {
     uptr handlers[SIGNALS];
     uptr signal_return;      // where a handler returns to
     u64 alarm_at;            // when SIGALRM comes, 0 = never
+    bool first_cpu;          // may run on CPU 0 only
     struct file *files[FILES];
     char name[16];
 };
@@ -185,6 +186,8 @@ int process_kill(int pid, u32 signal);
 /// Lets a process that sleeps or runs elsewhere notice what has changed.
 void process_notify(struct process *p);
 void process_foreground(int group);
+/// From here on the caller runs on CPU 0 only, until it says `false`.
+void process_first_cpu(bool only);
 /// Control-C on the console: ends the processes of the foreground group.
 void process_interrupt(void);
 /// Sleeps until wakeup(channel), until `deadline` (ns, 0 = none) or until a signal. Returns 0, -EAGAIN on time-out, -EINTR for a signal.

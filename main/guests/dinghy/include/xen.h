@@ -193,7 +193,9 @@ void xen_suspend(void);
 /// PV: frame numbers become movable; PVH: nothing. Returns sched_op's result: 0 = this is a new domain, 1 = cancelled.
 int platform_suspend(void);
 void xen_clock_suspend(void);
-void xen_clock_resume(void);
+/// The clock goes on from where it stopped; then, once events are bound again, the timers that were armed.
+void xen_clock_continue(void);
+void xen_timers_resume(void);
 void events_reset(void);
 /// Value of an HVM parameter, 0 when it is not set.
 u64 xen_hvm_parameter(u32 index);

@@ -37,7 +37,12 @@ void kernel_unlock(void) {
     __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
 }
 
-static void kick_one(void) {
+static void kick_one(const struct process *p) {
+    if (p->first_cpu) {
+        cpus[0].reschedule = true;
+        if (current()->cpu != 0) platform_kick(0);
+        return;
+    }
     for (u32 i = 0; i < cpu_count; i++) {
         if (!cpus[i].resting || i == current()->cpu) continue;
         cpus[i].resting = false; // once is enough
@@ -61,7 +66,18 @@ static void make_ready(struct process *p, bool first) {
         ready_last->next = p;
         ready_last = p;
     }
-    if (cpu_count > 1) kick_one();
+    if (cpu_count > 1) kick_one(p);
+}
+
+/// The next process that this CPU may run, taken off the queue; NULL when there is none.
+static struct process *take_ready(u32 cpu) {
+    struct process *before = NULL, *p = ready_first;
+    for (; p && p->first_cpu && cpu != 0; p = p->next) before = p;
+    if (!p) return NULL;
+    if (before) before->next = p->next;
+    else ready_first = p->next;
+    if (ready_last == p) ready_last = before;
+    return p;
 }
 
 static void schedule(void) {
@@ -70,9 +86,8 @@ static void schedule(void) {
     u64 now = clock_ns();
     me->cpu_ns += now - me->slice_start;
     cpu->reschedule = false;
-    struct process *next = ready_first;
+    struct process *next = take_ready(me->cpu);
     if (next) {
-        ready_first = next->next;
         next->state = PROC_RUNNING;
         // With one CPU a slice ends only when others wait; with more, others may come to wait elsewhere.
         if (ready_first || cpu_count > 1) arm(now + SLICE_NS);
@@ -112,6 +127,11 @@ void aspace_use(struct aspace *as) {
 void yield(void) {
     make_ready(current(), false);
     schedule();
+}
+
+void process_first_cpu(bool only) {
+    current()->first_cpu = only;
+    while (only && current()->cpu != 0) yield();
 }
 
 static void wake_by(u64 deadline) {

@@ -73,8 +73,11 @@ void xen_clock_suspend(void) {
     stopped_at = xen_clock_ns();
 }
 
-void xen_clock_resume(void) {
+void xen_clock_continue(void) {
     offset = stopped_at - system_time(); // modulo 2^64
+}
+
+void xen_timers_resume(void) {
     if (last_deadline[current()->cpu]) xen_timer_arm(last_deadline[current()->cpu]);
     // The others cannot be armed from here: interrupted, each finds its time come or arms anew.
     for (u32 i = 0; i < cpu_count; i++)
