@@ -149,6 +149,8 @@ export class Lab implements Clocked {
       // not waited for: the epoch that this belongs to must end first
       if (this.pauseOnCrash) void this.clock.pause();
     }
+    if (before !== 'paused' && s.state === 'paused' && s.reason)
+      this.tape.note('domain-paused', `${d.spec.name} paused: ${s.reason}`, d, now);
     if (before !== s.state && s.state === 'shutdown') {
       this.tape.note('domain-shutdown', `${d.spec.name} ${s.reason ?? 'shut down'}`, d, now);
       if (s.shutdown === 'reboot') this.#inbox.unshift(() => this.commands.reboot(d));

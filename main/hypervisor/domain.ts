@@ -1,6 +1,7 @@
 // A domain: what it owns, and the state that is not a vCPU's. The hypervisor's other parts hang off it.
 
 import type { HostMemory } from '../machine/cpu/host-memory.ts';
+import { CodeBreakpoints } from '../machine/cpu/system/code-breakpoints.ts';
 import { DOMID_CONTROL } from './abi/constants.ts';
 import { EventChannels } from './events/event-channels.ts';
 import { GrantTable } from './grants/grant-table.ts';
@@ -72,6 +73,12 @@ export class Domain implements PagingDomain {
     injected: 0,
     unknownHypercalls: 0,
   };
+  /** A debugger's: the domain pauses before these instructions. Its guest cannot see them. */
+  readonly breakpoints = new CodeBreakpoints();
+  /** The breakpoint it stands before since it was paused there, or null. */
+  breakpointHit: { vcpu: number; address: bigint } | null = null;
+  /** Told when a breakpoint pauses the domain. */
+  onBreakpoint: ((d: Domain) => void) | null = null;
   /** Told once when the domain shuts down or crashes. */
   onShutdown: ((d: Domain) => void) | null = null;
   /** Bytes written with console_io. */
@@ -154,6 +161,7 @@ export class Domain implements PagingDomain {
   }
 
   unpause(): void {
+    if (this.pauseCount === 1) this.breakpointHit = null;
     if (this.pauseCount > 0 && --this.pauseCount === 0) for (const v of this.vcpus) v.wakeIfRunnable();
   }
 

@@ -7,6 +7,8 @@
 import { EventQueue, type ScheduledEvent } from '../machine/clock.ts';
 import { CpuCore, type Exit } from '../machine/cpu/core.ts';
 import type { HostMemory } from '../machine/cpu/host-memory.ts';
+import type { CodeBreakpoints } from '../machine/cpu/system/code-breakpoints.ts';
+import { ExitCode } from '../machine/cpu/system/exit.ts';
 import { DOMID_CONTROL, DOMID_FIRST_RESERVED, DOMID_SELF, PAGE_SIZE, Runstate } from './abi/constants.ts';
 import { COST } from './costs.ts';
 import { Domain, type DomainKind } from './domain.ts';
@@ -77,6 +79,8 @@ export class Host {
   private readonly queue = new EventQueue();
   /** The vCPU whose state is in the core. */
   loaded: GuestVcpu | null = null;
+  /** The breakpoints that are set in the core now. */
+  private armed: CodeBreakpoints | null = null;
   private running: Pcpu | null = null;
   private runStartRetired = 0;
   private inCore = false;
@@ -334,10 +338,7 @@ export class Host {
   }
 
   private runVcpu(p: Pcpu, v: GuestVcpu, until: number): void {
-    if (this.loaded !== v) {
-      this.core.select(v.machine);
-      this.loaded = v;
-    }
+    this.load(v);
     const d = v.domain;
     while (p.cycles < until && v.runnable && !this.reschedule) {
       refreshTimeInfo(v);
@@ -346,10 +347,79 @@ export class Host {
       if (!v.runnable) return;
       this.flushIfNeeded();
       const exit = this.inner(() => this.core.run(v.machine, Math.min(until - p.cycles, 1_000_000)));
-      if (d.pv) handlePvExit(v, exit);
+      if (exit.code === ExitCode.Breakpoint) this.stopAtBreakpoint(v);
+      else if (d.pv) handlePvExit(v, exit);
       else handleHvmExit(v, exit);
       until = Math.min(until, this.nsToCycles(this.roundEndNs));
     }
+  }
+
+  private load(v: GuestVcpu): void {
+    if (this.loaded !== v) {
+      this.core.select(v.machine);
+      this.loaded = v;
+    }
+    const wanted = v.domain.breakpoints.size > 0 ? v.domain.breakpoints : null;
+    if (this.armed === wanted) return;
+    this.armed = wanted;
+    this.core.setBreakpoints(wanted);
+  }
+
+  // ---- for a debugger
+
+  private stopAtBreakpoint(v: GuestVcpu): void {
+    const d = v.domain;
+    d.breakpointHit = { vcpu: v.id, address: v.machine.stoppedAt! };
+    d.pause();
+    d.onBreakpoint?.(d);
+  }
+
+  /** A domain's breakpoints have changed: the core is told before it runs again. */
+  breakpointsChanged(d: Domain): void {
+    if (this.armed !== d.breakpoints) return;
+    this.armed = null;
+    this.core.setBreakpoints(null);
+  }
+
+  /**
+   * Runs one instruction of a paused domain's vCPU at the host's present time, as if on the pCPU it last ran on. Time itself goes on when the
+   * host is advanced next: the price is counted on the vCPU.
+   * @returns virtual ns that it cost, or null when the vCPU is offline or waits for an event
+   */
+  step(v: GuestVcpu): number | null {
+    if (!v.online || v.blocked || v.domain.shutdownReason !== null || v.domain.dying) return null;
+    const cycles = this.nsToCycles(this.timeNs);
+    const p: Pcpu = {
+      index: v.lastPcpu,
+      cycles,
+      idleCycles: 0,
+      busy: new Map(),
+      current: v,
+      sliceEnd: cycles,
+      sliceStart: cycles,
+    };
+    this.running = p;
+    try {
+      this.load(v);
+      v.setRunstate(Runstate.Running);
+      refreshTimeInfo(v);
+      if (v.domain.pv) preparePv(v);
+      else prepareHvm(v);
+      this.flushIfNeeded();
+      const before = v.instructions;
+      const { stoppedAt } = v.machine;
+      v.machine.stoppedAt = this.core.linearRip(v.machine);
+      const exit = this.inner(() => this.core.run(v.machine, 1));
+      if (v.instructions > before) v.machine.stoppedAt = null;
+      else v.machine.stoppedAt = stoppedAt;
+      if (v.domain.pv) handlePvExit(v, exit);
+      else handleHvmExit(v, exit);
+      v.setRunstate(v.blocked ? Runstate.Blocked : Runstate.Runnable);
+    } finally {
+      this.running = null;
+      this.reschedule = false;
+    }
+    return this.cyclesToNs(p.cycles) - this.cyclesToNs(cycles);
   }
 
   /** Runs the loaded vCPU in the core and accounts for what it did. */

@@ -4,6 +4,7 @@ import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { VirtualNs } from '../../shared/units.ts';
 import { inspectHost } from './inspection/host-inspection.ts';
+import { Symbols } from './inspection/symbols.ts';
 import { MigrationEnds } from './migration/host-end.ts';
 import { NativeGuest } from './native-guest.ts';
 import type { AdvanceResult, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
@@ -19,6 +20,8 @@ export class HostFacade implements SimulatedHost {
   private native: NativeGuest | null = null;
   private now = 0;
   readonly inspection: SimulatedHost['inspection'];
+  /** Of the kernels that were started here and have some. */
+  private readonly symbols = new Map<number, Symbols>();
   readonly migration: MigrationEnds;
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
@@ -26,7 +29,12 @@ export class HostFacade implements SimulatedHost {
     this.callbacks = callbacks;
     this.xen = new XenHost(spec, seed, callbacks);
     this.migration = new MigrationEnds(this.xen);
-    this.inspection = inspectHost(this.xen, (domid) => this.nativeGuest(domid));
+    this.inspection = inspectHost(
+      this.xen,
+      (domid) => this.nativeGuest(domid),
+      (domid) => this.symbols.get(domid) ?? null,
+      (domid) => callbacks.stateChanged(domid),
+    );
   }
 
   advance(until: VirtualNs): AdvanceResult {
@@ -45,6 +53,13 @@ export class HostFacade implements SimulatedHost {
   }
 
   createDomain(spec: DomainSpec, files: DomainFiles): number {
+    const domid = this.start(spec, files);
+    const symbols = Symbols.of(files.kernel);
+    if (symbols) this.symbols.set(domid, symbols);
+    return domid;
+  }
+
+  private start(spec: DomainSpec, files: DomainFiles): number {
     if (this.native)
       throw new BulkheadError({
         code: 'host-busy',
@@ -105,6 +120,7 @@ export class HostFacade implements SimulatedHost {
     });
   }
   destroyDomain(domid: number): void {
+    this.symbols.delete(domid);
     if (this.nativeGuest(domid)) this.native = null;
     else this.xen.destroyDomain(domid);
   }

@@ -47,6 +47,11 @@ export interface Suspension {
   readonly stopped: () => void;
 }
 
+/** Why a domain is paused that has reached a breakpoint. */
+export function breakpointSentence(vcpu: number, address: bigint): string {
+  return `vCPU ${vcpu} reached the breakpoint at 0x${address.toString(16)}.`;
+}
+
 export function statusOf(entry: Entry): HostDomainStatus {
   const d = entry.domain;
   let state: DomainState = 'blocked';
@@ -57,10 +62,12 @@ export function statusOf(entry: Entry): HostDomainStatus {
   else if (d.vcpus.some((v) => v.runnable)) state = 'running';
   // Suspended on request it has not ended: it goes on here or elsewhere.
   const ended = state === 'paused' ? null : d.shutdownReason;
+  const hit = d.breakpointHit;
   return {
     domid: d.domid,
     state,
-    reason: d.crashReason ?? (ended === null ? null : SHUTDOWN_SENTENCES[ended]),
+    reason:
+      d.crashReason ?? (ended !== null ? SHUTDOWN_SENTENCES[ended] : hit && breakpointSentence(hit.vcpu, hit.address)),
     shutdown: ended === null ? null : SHUTDOWN_NAMES[ended],
     bits: entry.bits,
     cpuNs: d.vcpus.reduce((sum, v) => sum + v.runstateSnapshot()[Runstate.Running], 0),

@@ -4,9 +4,11 @@ import { createHash } from 'node:crypto';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import { KernelImageError } from '../machine/boot/errors.ts';
+import { CodeBreakpoints } from '../machine/cpu/system/code-breakpoints.ts';
 import { PcMachine } from '../machine/platform/pc.ts';
 import { kernelError } from './builder/kernel-image.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
+import { breakpointSentence } from './host-report.ts';
 import type { DomainFiles, HostCallbacks, HostDomainStatus } from './simulated-host.ts';
 
 const NATIVE = 0;
@@ -24,6 +26,10 @@ export class NativeGuest {
   private readonly bits: 32 | 64;
   private pending: number[] = [];
   paused = false;
+  /** A debugger's. */
+  readonly breakpoints = new CodeBreakpoints();
+  /** The breakpoint it stands before since it was paused there, in words, or null. */
+  private stoppedAt: string | null = null;
 
   constructor(host: HostSpec, spec: DomainSpec, files: DomainFiles, now: number, callbacks: HostCallbacks) {
     this.spec = spec;
@@ -71,6 +77,12 @@ export class NativeGuest {
       this.callbacks.console(NATIVE, bytes);
     }
     this.idle = result.idleUntil > result.now;
+    if (result.breakpoint >= 0) {
+      this.paused = true;
+      this.stoppedAt = breakpointSentence(result.breakpoint, this.machine.vcpus[result.breakpoint]!.stoppedAt!);
+      this.callbacks.stateChanged(NATIVE);
+      return Infinity;
+    }
     if (result.stop) {
       this.callbacks.stateChanged(NATIVE);
       return Infinity;
@@ -81,6 +93,11 @@ export class NativeGuest {
   unpause(now: number): void {
     if (this.paused) this.startedAt = now - this.machine.now();
     this.paused = false;
+    this.stoppedAt = null;
+  }
+
+  get name(): string {
+    return this.spec.name;
   }
 
   input(bytes: Uint8Array): void {
@@ -107,7 +124,7 @@ export class NativeGuest {
           ? 'The kernel reset the machine.'
           : stop
             ? 'The kernel switched the machine off.'
-            : null;
+            : this.stoppedAt;
     return {
       domid: NATIVE,
       state: stop

@@ -68,7 +68,7 @@ export interface SimulatedHost {
   /** Stable hash (hex) of all architectural state: equal for equal histories. */
   digest(): string;
   /** Looking inside. */
-  readonly inspection: Partial<InspectionHandlers>;
+  readonly inspection: InspectionHandlers;
   /** Its ends of live migrations. */
   readonly migration: MigrationEnds;
   /** Frames that left for other hosts since the last call. */

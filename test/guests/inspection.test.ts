@@ -190,3 +190,62 @@ describe('trace', () => {
     rmSync(path);
   });
 });
+
+describe('debugger', () => {
+  for (const mode of ['pv', 'pvh', 'native'] as const)
+    it(`looks into a ${mode} domain, steps it and stops it at breakpoints`, async () => {
+      const uuid = uuids[mode]!;
+      await lab.typeConsole(uuid, new TextEncoder().encode('burn 600\r'));
+      await lab.clock.step(100e6);
+      await lab.pauseDomain(uuid);
+      const [report] = await client.vcpus({ uuid });
+      expect(report!.mode).toBe(mode === 'pv' ? '64-bit, ring 3 (guest program)' : '64-bit, ring 3');
+      expect(report!.registers.find((r) => r.name === 'CR0')!.note).toContain('PG');
+      expect(report!.registers.find((r) => r.name === 'RFLAGS')!.note).toContain('IF');
+      // memory at RIP is what the disassembler shows
+      const lines = await client.disassemble({ uuid, count: 8 });
+      expect(lines).toHaveLength(8);
+      expect(lines[0]).toMatchObject({ address: report!.rip, current: true, breakpoint: false });
+      const bytes = await client.readMemory({ uuid, address: report!.rip, bytes: 4 });
+      expect(Buffer.from(bytes as number[]).toString('hex')).toBe(
+        lines
+          .map((l) => l.bytes)
+          .join('')
+          .slice(0, 8),
+      );
+      expect(await client.readMemory({ uuid, address: '0x7ffffffff000', bytes: 2 })).toEqual([null, null]);
+      const stack = await client.stack({ uuid, entries: 4 });
+      expect(stack[0]!.address).toBe(
+        `0x${BigInt(report!.registers.find((r) => r.name === 'RSP')!.value).toString(16)}`,
+      );
+      // one instruction at a time, each a cycle of 4 ns
+      for (let n = 0; n < 30; n++) {
+        const [here, next] = await client.disassemble({ uuid, count: 2 });
+        const at = lab.clock.now;
+        const before = (await client.vcpus({ uuid }))[0]!.instructions;
+        const after = await client.stepInstruction({ uuid });
+        expect([after.instructions - before, lab.clock.now - at]).toEqual([1, 4]);
+        if (!/^(j|call|ret|loop|rep|sys|int)/.test(here!.text)) expect(after.rip).toBe(next!.address);
+      }
+      // a breakpoint in the loop that it is in
+      const address = (await client.vcpus({ uuid }))[0]!.rip;
+      await client.stepInstruction({ uuid });
+      await client.setBreakpoint({ uuid, address, on: true });
+      expect(await client.breakpoints({ uuid })).toEqual([address]);
+      for (let n = 0; n < 3; n++) {
+        await lab.unpauseDomain(uuid);
+        expect(await lab.clock.advance(SECOND, () => lab.domain(uuid).status.state === 'paused')).toBe(true);
+        expect(lab.domain(uuid).status.reason).toBe(`vCPU 0 reached the breakpoint at ${address}.`);
+        expect((await client.disassemble({ uuid, count: 1 }))[0]).toMatchObject({
+          address,
+          breakpoint: true,
+          current: true,
+        });
+      }
+      expect(lab.events.at(-1)!.text).toContain('reached the breakpoint');
+      await client.setBreakpoint({ uuid, address, on: false });
+      await lab.unpauseDomain(uuid);
+      await expect(client.stepInstruction({ uuid })).rejects.toMatchObject({ code: 'not-possible-now' });
+      await command(mode, '', /result burn/);
+    });
+});

@@ -215,7 +215,14 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
           () => {
             f.if(
               state(F.pdptesFrom).eq(cr3.and(-32).or(1)),
-              () => f.set(e, lo.shrU(30).shl(3).ld64(STATE + F.pdpte0)),
+              () =>
+                f.set(
+                  e,
+                  lo
+                    .shrU(30)
+                    .shl(3)
+                    .ld64(STATE + F.pdpte0),
+                ),
               () => {
                 fail(cr3.and(-32).shrU(12).geU(ramFrames));
                 f.set(e, cr3.and(-32).add(lo.shrU(30).shl(3)).ld64(RAM_BASE));

@@ -74,6 +74,8 @@ export class PcMachine {
   readonly #position: number[];
   /** Processors that wait for a start-up message. */
   readonly #waiting: boolean[];
+  /** Instructions each has retired. */
+  readonly #retired: number[];
   /** INIT, start-up and NMI messages that take effect before the processor's next instruction. */
   readonly #messages: { kind: 'nmi' | 'init' | 'startup'; vector: number }[][];
   /** The machine's cycle: all processors have run at least this far. */
@@ -96,6 +98,7 @@ export class PcMachine {
     this.#sliceCycles = Math.max(1, ticksAt(SLICE_NS, this.#hz));
     this.memory = new HostMemory(ramBytes);
     this.#position = new Array<number>(vcpus).fill(0);
+    this.#retired = new Array<number>(vcpus).fill(0);
     this.#waiting = Array.from({ length: vcpus }, (_, index) => index !== 0);
     this.#messages = Array.from({ length: vcpus }, () => []);
     const clock: DeviceClock = {
@@ -208,6 +211,11 @@ export class PcMachine {
     if (this.#stop === null) this.#skipTo(Math.max(this.#cycle, this.#position[index]));
     this.#runEvents();
     return true;
+  }
+
+  /** Instructions that a processor has retired since the machine was made. */
+  instructionsOf(index: number): number {
+    return this.#retired[index];
   }
 
   /** What a processor does: `waiting` to be started, `halted` until an interrupt, or running. */
@@ -345,6 +353,7 @@ export class PcMachine {
       this.#retiredAtStart = this.core.retiredNow();
       const exit = this.core.run(vcpu, this.#sliceEnd - this.#runStart);
       this.#position[index] += exit.retired;
+      this.#retired[index] += exit.retired;
       this.#running = -1;
       switch (exit.code) {
         case ExitCode.Budget:

@@ -68,8 +68,8 @@ export interface InspectionCalls {
     result: (number | null)[];
   };
   stack: { args: OfVcpu & { entries: number }; result: StackEntry[] };
-  /** Runs one instruction of a paused domain's vCPU; its report afterwards. */
-  stepInstruction: { args: OfVcpu; result: VcpuReport };
+  /** Runs one instruction of a paused domain's vCPU; its report afterwards, and the virtual ns that it cost. */
+  stepInstruction: { args: OfVcpu; result: { report: VcpuReport; ns: number } };
   breakpoints: { args: { domid: number }; result: string[] };
   setBreakpoint: { args: { domid: number; address: string; on: boolean }; result: void };
 }

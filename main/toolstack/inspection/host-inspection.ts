@@ -4,20 +4,30 @@ import type { NativeGuest } from '../native-guest.ts';
 import type { XenHost } from '../xen-host.ts';
 import { boardDevices } from './board-devices.ts';
 import type { InspectionHandlers } from './calls.ts';
+import { domainTarget, machineTarget } from './debug-target.ts';
+import { Debugger } from './debugger.ts';
 import { domainDevices } from './devices.ts';
 import { bareFrames, domainFrames } from './frames.ts';
 import { hostSchedule, scheduleTail } from './schedule.ts';
 import { StoreInspection } from './store.ts';
+import type { Symbols } from './symbols.ts';
 import { traceRecords, traceTail } from './trace.ts';
 
-/** @param native the kernel on the bare machine that has this domid, or null */
+/**
+ * @param native the kernel on the bare machine that has this domid, or null
+ * @param symbols of a domain's kernel, or null
+ * @param stopped told when a breakpoint has paused a domain
+ */
 export function inspectHost(
   xen: XenHost,
   native: (domid: number) => NativeGuest | null,
-): Omit<
-  InspectionHandlers,
-  'vcpus' | 'disassemble' | 'readMemory' | 'stack' | 'stepInstruction' | 'breakpoints' | 'setBreakpoint'
-> {
+  symbols: (domid: number) => Symbols | null,
+  stopped: (domid: number) => void,
+): InspectionHandlers {
+  const debug = (domid: number): Debugger => {
+    const bare = native(domid);
+    return new Debugger(bare ? machineTarget(bare) : domainTarget(xen.entry(domid)), symbols(domid));
+  };
   const store = new StoreInspection(xen.store);
   return {
     storeNode: ({ path }) => store.node(path),
@@ -48,5 +58,15 @@ export function inspectHost(
     },
     traceRecords: (args) => traceRecords(xen.host.trace, args),
     traceTail: (args) => traceTail(xen.host.trace, args),
+    vcpus: ({ domid }) => debug(domid).vcpus(),
+    disassemble: (args) => debug(args.domid).disassemble(args),
+    readMemory: (args) => debug(args.domid).memory(args),
+    stack: (args) => debug(args.domid).stack(args),
+    stepInstruction: ({ domid, vcpu }) => debug(domid).step(vcpu),
+    breakpoints: ({ domid }) => debug(domid).breakpoints(),
+    setBreakpoint: ({ domid, address, on }) => {
+      if (!native(domid)) xen.entry(domid).domain.onBreakpoint = () => stopped(domid);
+      debug(domid).setBreakpoint(address, on);
+    },
   };
 }
