@@ -3,7 +3,7 @@
 // Exit status: 0 everything is there, 1 something could not be had (each said in a sentence), 2 nothing could be started.
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GuestFetchError, PrivateApt, type AptPackage } from './guests/apt.ts';
 import { buildGrubImages } from './guests/grub.ts';
@@ -29,8 +29,33 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 /** The record of a guest whose files are all in the cache, or null. */
 function cached(guest: GuestPackage, previous: Manifest | null): Manifest['packages'][number] | null {
   const entry = previous?.packages.find((known) => known.id === guest.id) ?? null;
-  const complete = guest.files.every((file) => existsSync(join(cache, guest.id, file.to)));
+  const complete =
+    guest.files.every((file) => existsSync(join(cache, guest.id, file.to))) &&
+    modulesOf(guest).length === (guest.modules?.length ?? 0);
   return complete ? entry : null;
+}
+
+/** The modules of a kernel that are in the cache, in the order of loading. */
+function modulesOf(guest: GuestPackage): { release: string; name: string; path: string }[] {
+  const folder = join(cache, guest.id, 'modules');
+  const release = existsSync(folder) ? readdirSync(folder)[0] : undefined;
+  if (release === undefined) return [];
+  return (guest.modules ?? [])
+    .map((module) => ({ release, name: basename(module), path: join(folder, release, basename(module)) }))
+    .filter(({ path }) => existsSync(path));
+}
+
+function copyModules(guest: GuestPackage, tree: string): void {
+  const folder = join(tree, 'lib', 'modules');
+  const release = existsSync(folder) ? readdirSync(folder)[0] : undefined;
+  if (release === undefined) throw new GuestFetchError(`${guest.package} brings no modules.`);
+  const target = join(cache, guest.id, 'modules', release);
+  mkdirSync(target, { recursive: true });
+  for (const module of guest.modules ?? []) {
+    const path = join(folder, release, 'kernel', module);
+    if (!existsSync(path)) throw new GuestFetchError(`${guest.package} has no module ${module} for ${release}.`);
+    cpSync(path, join(target, basename(module)));
+  }
 }
 
 function fetchOne(apt: PrivateApt, guest: GuestPackage, previous: Manifest | null, manifest: Manifest): void {
@@ -63,6 +88,7 @@ function fetchOne(apt: PrivateApt, guest: GuestPackage, previous: Manifest | nul
     if (name === undefined) throw new GuestFetchError(`${found.name} ${found.version} has no file ${file.from}.`);
     cpSync(join(folder, name), join(target, file.to), { recursive: true });
   }
+  if (guest.modules) copyModules(guest, tree);
   record(manifest, guest.id, found, deb);
   say(`${guest.id}: ${found.name} ${found.version} (${found.architecture})`);
   rmSync(tree, { recursive: true, force: true });
@@ -131,10 +157,19 @@ function main(): number {
   const complaints = apt.update();
   for (const guest of guestPackages) attempt(guest.id, () => fetchOne(apt, guest, previous, manifest));
   const init = readFileSync(join(root, 'scripts', 'guests', 'init.sh'));
+  const scripts = new Map([['xenstore', readFileSync(join(root, 'scripts', 'guests', 'xenstore.sh'))]]);
   for (const architecture of ['amd64', 'i386']) {
     const busybox = join(cache, `busybox-${architecture}`, 'busybox');
     if (!existsSync(busybox)) continue;
-    const image = buildInitramfs(readFileSync(busybox), init);
+    const modules = guestPackages
+      .filter((guest) => guest.modules && guest.architecture === architecture)
+      .map((guest) => modulesOf(guest))
+      .filter((files) => files.length > 0)
+      .map((files) => ({
+        release: files[0].release,
+        files: files.map(({ name, path }) => ({ name, data: readFileSync(path) })),
+      }));
+    const image = buildInitramfs(readFileSync(busybox), init, scripts, modules);
     writeFileSync(join(cache, `initramfs-${architecture}.cpio.gz`), image);
     say(`initramfs-${architecture}.cpio.gz: ${image.length} bytes`);
   }
@@ -142,7 +177,8 @@ function main(): number {
     const mkimage = join(cache, 'grub-tools', 'grub-mkimage');
     if (!existsSync(mkimage)) return;
     const libraries = fetchLibraries(apt, manifest);
-    for (const image of buildGrubImages(mkimage, join(cache, 'grub-xen'), libraries, join(cache, 'grub'))) {
+    const font = join(cache, 'grub-tools', 'unicode.pf2');
+    for (const image of buildGrubImages(mkimage, join(cache, 'grub-xen'), font, libraries, join(cache, 'grub'))) {
       say(`${relative(cache, image)}: ${statSync(image).size} bytes`);
     }
   });

@@ -12,8 +12,24 @@ export interface GuestPackage {
   readonly metapackage: boolean;
   /** Files to copy out: a path prefix inside the package, and the name it gets in the cache. */
   readonly files: readonly { readonly from: string; readonly to: string }[];
+  /** Loadable modules that the initial RAM file system brings for this kernel, in the order of loading, under lib/modules/RELEASE/kernel. */
+  readonly modules?: readonly string[];
   readonly purpose: string;
 }
+
+/** The frontends of Xen's split drivers, what a backend in a guest needs, and a file system both kernels have. */
+const xenModules = [
+  'drivers/block/xen-blkfront.ko',
+  'drivers/net/xen-netfront.ko',
+  'drivers/xen/xen-evtchn.ko',
+  'drivers/xen/xen-gntdev.ko',
+  'fs/nls/nls_cp437.ko',
+  'fs/nls/nls_ascii.ko',
+  'fs/fat/fat.ko',
+  'fs/fat/vfat.ko',
+  'drivers/cdrom/cdrom.ko',
+  'fs/isofs/isofs.ko',
+];
 
 export const guestPackages: readonly GuestPackage[] = [
   {
@@ -22,6 +38,7 @@ export const guestPackages: readonly GuestPackage[] = [
     architecture: 'amd64',
     metapackage: true,
     files: [{ from: 'boot/vmlinuz-', to: 'vmlinuz' }],
+    modules: xenModules,
     purpose: '64-bit Linux, lz4 payload: PV, PVH and native',
   },
   {
@@ -38,6 +55,7 @@ export const guestPackages: readonly GuestPackage[] = [
     architecture: 'i386',
     metapackage: true,
     files: [{ from: 'boot/vmlinuz-', to: 'vmlinuz' }],
+    modules: xenModules,
     purpose: '32-bit PAE Linux: PVH and native',
   },
   {
@@ -108,7 +126,10 @@ export const guestPackages: readonly GuestPackage[] = [
     package: 'grub-common',
     architecture: 'amd64',
     metapackage: false,
-    files: [{ from: 'usr/bin/grub-mkimage', to: 'grub-mkimage' }],
-    purpose: 'the program that links GRUB modules into one image',
+    files: [
+      { from: 'usr/bin/grub-mkimage', to: 'grub-mkimage' },
+      { from: 'usr/share/grub/unicode.pf2', to: 'unicode.pf2' },
+    ],
+    purpose: 'the program that links GRUB modules into one image, and the font its video test draws with',
   },
 ];
