@@ -13,6 +13,8 @@ export interface Flow {
   readonly joins: ReadonlySet<number>;
   /** Blocks whose immediate dominator is the index. */
   readonly dominated: readonly (readonly number[])[];
+  /** Loops that each block is part of. */
+  readonly depth: readonly number[];
   /** Every retreating edge goes to a dominator of its source. */
   readonly reducible: boolean;
 }
@@ -91,9 +93,20 @@ export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
     }
     if (forward > 1) joins.add(block);
   }
+  const depth = successors.map(() => 0);
+  for (const head of heads) {
+    const body = new Set([head]);
+    const waiting = predecessors[head]!.filter((p) => retreats({ place }, p, head));
+    for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
+      if (body.has(block)) continue;
+      body.add(block);
+      waiting.push(...predecessors[block]!);
+    }
+    for (const block of body) depth[block]!++;
+  }
   const dominated: number[][] = successors.map(() => []);
   for (const block of order) if (block !== 0) dominated[idom[block]!]!.push(block);
-  return { order, place, heads, joins, dominated, reducible };
+  return { order, place, heads, joins, dominated, depth, reducible };
 }
 
 /** The most instructions that can run from a block on before the next head is reached (or the region left), in blocks of `lengths`. */

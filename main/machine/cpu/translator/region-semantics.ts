@@ -34,6 +34,8 @@ export interface RegionState {
   readonly tlb: Local;
   /** Bases of FS and GS, checked to be usable without limits (as wide as pageBase). */
   segmentBase(segment: number): Local;
+  /** What is remembered of the last page that was read or written (`write`) by way of a register: see pageKey. */
+  lastPage(key: string): PageCache | null;
   /** Instructions of the region that have retired on this path since `fuel` was last brought up to date. */
   before: number;
   /** Leaves; the interpreter executes the instruction of a record. Flags and count are those in front of it. */
@@ -43,6 +45,15 @@ export interface RegionState {
   /** Goes to a linear address that is only known at run time; `record` is the instruction that goes there. */
   goTo(target: Local, record: OperationRecord): void;
 }
+
+/** A page whose TLB entry was found: its linear address (as wide as addresses are) or NO_PAGE, and what makes it a WebAssembly address. */
+export interface PageCache {
+  readonly tag: Local;
+  /** i32 */
+  readonly addend: Local;
+}
+/** No page has this address. */
+export const NO_PAGE = 1;
 
 /** What a meaning was seen to do while it was written. */
 export interface Facts {
@@ -55,10 +66,12 @@ export interface Facts {
   readonly read: Set<number>;
   readonly written: Set<number>;
   readonly segments: Set<number>;
+  /** Keys of the pages it accesses. */
+  readonly pages: Set<string>;
 }
 export const noFacts = (): Facts => ({
   ...{ readsFlags: false, setsFlags: false, bails: false },
-  ...{ read: new Set(), written: new Set(), segments: new Set() },
+  ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set() },
 });
 
 /** The translator has no answer: our own mistake, region.ts took an instruction that it should not. */
@@ -410,25 +423,54 @@ export class TranslatorSemantics extends Semantics {
   private hostAddress(entry: E, address: E): E {
     return address.lo().add(entry.ld32(TLB_ADDEND));
   }
-  private find(address: E, bytes: number, write: boolean): Local {
+  /**
+   * Accesses that probably go to one page have one key: those by the same base register, or with the same page as displacement. A page that
+   * can be read need not be writable, so these are apart.
+   */
+  private pageKey(write: boolean, register?: number): string {
+    const { base, disp } = this.record;
+    const by = register ?? (base < SLOT_PAGE_BASE - 8 ? base >> 3 : -1);
+    return `${by >= 0 ? by : `page ${disp >> 12}`}${write ? ' written' : ''}`;
+  }
+  private find(address: E, bytes: number, write: boolean, register?: number): Local {
     const { f } = this;
+    const key = this.pageKey(write, register);
+    this.facts.pages.add(key);
+    const known = this.region.lastPage(key);
     const a = this.let(address);
-    const entry = this.let(this.entry(a));
     const h = f.local('i32');
-    f.if(
-      this.hit(entry, a, bytes, write ? TLB_TAG_WRITE : TLB_TAG_READ),
-      () => f.set(h, this.hostAddress(entry, a)),
-      () => {
-        const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
-        f.set(h, f.call(write ? 'region_write' : 'region_read', a.lo(), hi, i32(bytes)));
-        f.if(h.eqz(), () => this.bail(), undefined, false);
-      },
-      true,
-    );
+    const viaTlb = (): void => {
+      const entry = this.let(this.entry(a));
+      f.if(
+        this.hit(entry, a, bytes, write ? TLB_TAG_WRITE : TLB_TAG_READ),
+        () => {
+          if (known) {
+            f.set(known.tag, a.and(-4096));
+            f.set(known.addend, entry.ld32(TLB_ADDEND));
+            f.set(h, a.lo().add(known.addend));
+          } else f.set(h, this.hostAddress(entry, a));
+        },
+        () => {
+          const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
+          f.set(h, f.call(write ? 'region_write' : 'region_read', a.lo(), hi, i32(bytes)));
+          f.if(h.eqz(), () => this.bail(), undefined, false);
+        },
+        true,
+      );
+    };
+    if (!known) {
+      viaTlb();
+      return h;
+    }
+    const last = bytes === 1 ? a : a.add(bytes - 1);
+    f.if(last.and(-4096).eq(known.tag), () => f.set(h, a.lo().add(known.addend)), viaTlb, true);
     return h;
   }
   loadAddress(address: E, bytes: number): Local {
     return this.find(address, bytes, false);
+  }
+  private stackAddress(address: E, bytes: number, write: boolean): Local {
+    return this.find(address, bytes, write, REG.SP);
   }
   storeAt(address: E, bytes: number, put: (h: E) => void): void {
     put(this.find(address, bytes, true));
@@ -446,7 +488,7 @@ export class TranslatorSemantics extends Semantics {
 
   private pushBytes(reserve: number, bytes: number, put: (h: E) => void): void {
     const sp = this.let(this.reg(REG.SP, this.mode).sub(reserve));
-    this.storeAt(sp, bytes, put);
+    put(this.stackAddress(sp, bytes, true));
     this.setReg(REG.SP, this.mode, sp);
   }
   push(v: E, size: Size): void {
@@ -459,7 +501,7 @@ export class TranslatorSemantics extends Semantics {
   }
   pop(size: Size): { value: Local; commit: (extra?: E) => void } {
     const sp = this.let(this.reg(REG.SP, this.mode));
-    const value = this.let(rawLoad(this.loadAddress(sp, size / 8), size));
+    const value = this.let(rawLoad(this.stackAddress(sp, size / 8, false), size));
     return {
       value,
       commit: (extra) => {
@@ -470,7 +512,7 @@ export class TranslatorSemantics extends Semantics {
   }
   leave(size: Size): void {
     const bp = this.let(this.reg(REG.BP, this.mode));
-    const value = this.let(rawLoad(this.loadAddress(bp, size / 8), size));
+    const value = this.let(rawLoad(this.stackAddress(bp, size / 8, false), size));
     this.setReg(REG.SP, this.mode, bp.add(size / 8));
     this.setReg(REG.BP, size, value);
   }

@@ -3,7 +3,7 @@
 // Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
 import type { CpuCore } from '../core.ts';
-import { E, i32 } from '../../wasm/expr.ts';
+import { E, i32, i64 } from '../../wasm/expr.ts';
 import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { interpreterImage } from '../interpreter.ts';
@@ -12,7 +12,7 @@ import { ModeKey } from '../mode.ts';
 import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
 import { RegionExit, type RegionFunction, type RegionModule, type RegionRequest } from './interface.ts';
 import { RegionFlags } from './region-flags.ts';
-import { TranslatorSemantics, type Facts, type RegionState } from './region-semantics.ts';
+import { NO_PAGE, TranslatorSemantics, type Facts, type PageCache, type RegionState } from './region-semantics.ts';
 import { findRegion, type Region, type RegionInstruction } from './blocks.ts';
 
 const Z = i32(0);
@@ -24,6 +24,9 @@ const PLAIN_FORBIDS = SegAttr.Unusable | SegAttr.Code | SegAttr.DC;
 
 /** What exits and joins may call besides what the meanings do. */
 const ALWAYS_SHARED = ['region_next', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'];
+
+/** Pages remembered in locals by one region at most: each takes two. */
+const PAGES = 2;
 
 /** A region with what is known about it before it is written. */
 interface Analysed {
@@ -52,7 +55,7 @@ function observe(f: FunctionBuilder, mode: 32 | 64, region: Region): Facts[][] {
   const state: RegionState = {
     registers: Array.from({ length: 16 }, () => address),
     flags: new RegionFlags(f),
-    ...{ pageBase: address, tlb: word, segmentBase: () => address, before: 0 },
+    ...{ pageBase: address, tlb: word, segmentBase: () => address, lastPage: () => null, before: 0 },
     ...{ bail: nowhere, go: nowhere, goTo: nowhere },
   };
   const facts = (instruction: RegionInstruction, wanted: boolean): Facts => {
@@ -123,6 +126,21 @@ function leaves({ blocks, blockAt }: Region, n: number): boolean {
   }
 }
 
+/** Keys of the pages that inner loops access most. */
+function busyPages({ flow, facts }: Analysed): string[] {
+  const weight = new Map<string, number>();
+  for (const n of flow.order)
+    if (flow.depth[n]! > 0)
+      for (const { pages } of facts[n]!)
+        for (const key of pages)
+          if (key.startsWith('page') && !key.endsWith('written'))
+            weight.set(key, (weight.get(key) ?? 0) + 8 ** Math.min(flow.depth[n]!, 4));
+  return [...weight]
+    .toSorted((a, b) => b[1] - a[1])
+    .slice(0, PAGES)
+    .map(([key]) => key);
+}
+
 class RegionWriter implements RegionState {
   readonly registers: readonly (Local | null)[];
   readonly flags: RegionFlags;
@@ -135,6 +153,7 @@ class RegionWriter implements RegionState {
   readonly #rip: Local;
   readonly #result: Local;
   readonly #segments = new Map<number, Local>();
+  readonly #pages = new Map<string, PageCache>();
   readonly #labels = new Map<number, Label>();
   #dispatch: { next: Local; head: Label; index: ReadonlyMap<number, number> } | null = null;
   #block = 0;
@@ -182,6 +201,10 @@ class RegionWriter implements RegionState {
     this.registers = Array.from({ length: 16 }, (_, n) => (used.has(n) ? f.let(load(GPR + n * 8)) : null));
     this.tlb = f.let(Z.ld32(STATE + F.tlb));
     this.flags = new RegionFlags(f);
+    for (const key of busyPages(a)) {
+      const tag = f.let(mode === 64 ? i64(NO_PAGE) : i32(NO_PAGE));
+      this.#pages.set(key, { tag, addend: f.let(Z) });
+    }
     f.block((left) => {
       this.#left = left;
       f.block((stay) => {
@@ -210,6 +233,9 @@ class RegionWriter implements RegionState {
   }
   #entryRip(): E {
     return this.#address(i32(this.#a.region.blocks[0]!.instructions[0]!.record.pageOffset));
+  }
+  lastPage(key: string): PageCache | null {
+    return this.#pages.get(key) ?? null;
   }
   segmentBase(segment: number): Local {
     return this.#segments.get(segment)!;
