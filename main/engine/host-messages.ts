@@ -4,6 +4,7 @@ import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import type { ErrorSentences } from '../../shared/errors.ts';
 import type { InspectionCalls } from '../toolstack/inspection/calls.ts';
 import type { MigrationCalls } from '../toolstack/migration/calls.ts';
+import type { SavingCalls } from '../toolstack/saving/calls.ts';
 import type { AdvanceResult, HostDomainStatus, LinkFrame } from '../toolstack/simulated-host.ts';
 
 /** The files of a spec as they cross to the worker; disks are opened there. */
@@ -21,7 +22,7 @@ export interface HostReport {
 }
 
 /** Requests by name: arguments and result. */
-export interface HostCalls extends InspectionCalls, MigrationCalls {
+export interface HostCalls extends InspectionCalls, MigrationCalls, SavingCalls {
   start: { args: { spec: HostSpec; seed: number }; result: void };
   /** Runs up to `until`; `frames` reach it on the way, those it sends out come back. */
   advance: {

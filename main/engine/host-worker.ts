@@ -74,6 +74,15 @@ const handlers: Handlers = {
   migrationFeed: ({ id, pieces }) => running().migration.feed(id, pieces),
   migrationActivate: ({ id }) => running().migration.activate(id),
   migrationAbandon: ({ id }) => running().migration.abandon(id),
+  saveBegin: ({ id, domid }) => running().saving.begin(id, domid),
+  saveState: ({ id }) => running().saving.state(id),
+  savePiece: ({ id, scrollback }) => running().saving.piece(id, scrollback),
+  saveEnd: ({ id, goOn }) => running().saving.end(id, goOn),
+  restoreBegin: ({ id, spec, bits, uuid, paused }) =>
+    running().saving.expect(id, spec, bits, uuid, paused, () => openDisks(spec.disks)),
+  restoreFeed: ({ id, bytes }) => running().saving.feed(id, bytes),
+  restoreFinish: ({ id }) => running().saving.finish(id),
+  restoreAbandon: ({ id }) => running().saving.abandon(id),
 };
 
 // one request at a time, in order: a build that waits must not overtake or be overtaken

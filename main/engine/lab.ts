@@ -15,6 +15,7 @@ import { restoreLab, savedLab } from './lab-state.ts';
 import { Link } from './link.ts';
 import { Migrations } from './migration.ts';
 import { freeName } from './names.ts';
+import { Savings } from './saving.ts';
 import { Tape } from './tape.ts';
 import { Tasks } from './tasks.ts';
 import { UndoList } from './undo.ts';
@@ -52,6 +53,7 @@ export class Lab implements Clocked {
   /** What is under way between the hosts. */
   readonly network: Link;
   readonly migrations: Migrations;
+  readonly savings: Savings;
   /** Told whenever anything shown may have changed. */
   onChanged: () => void = () => {};
   onEvents: (events: LabEvent[]) => void = () => {};
@@ -72,6 +74,7 @@ export class Lab implements Clocked {
     this.network = new Link(() => this.link, options.seed);
     this.hosts = new Hosts(this, options.spawn);
     this.migrations = new Migrations(this);
+    this.savings = new Savings(this);
     this.commands = new DomainCommands(
       this,
       options.readKernel ?? (async (path) => new Uint8Array(await readFile(path))),
@@ -110,13 +113,14 @@ export class Lab implements Clocked {
       await this.refresh(until);
     }
     // while something crosses the link, its times matter
-    if (this.migrations.active) return until;
+    if (this.migrations.active || this.savings.active) return until;
     return Math.max(until, Math.min(...idle, this.network.nextArrival()));
   }
 
   async betweenEpochs(): Promise<void> {
     for (let work = this.#inbox.shift(); work; work = this.#inbox.shift()) await work();
     await this.migrations.turn(this.clock.now);
+    await this.savings.turn();
   }
 
   /** Runs `work` between two epochs and resolves with its result. */

@@ -6,7 +6,8 @@ import type { migrationEvents, migrationMethods, MigrationReport } from '../../s
 import { PRESETS } from '../toolstack/migration/policy.ts';
 import type { Lab } from './lab.ts';
 import { toCsv } from './migration-run.ts';
-import { notYet } from './not-yet.ts';
+import { inspectStream } from '../toolstack/stream/inspect.ts';
+import { readPieces } from './stream-files.ts';
 
 /** The methods and events of shared/migration-service.ts over one lab. */
 export function migrationService(lab: Lab): {
@@ -28,10 +29,10 @@ export function migrationService(lab: Lab): {
         const report = migrations.report(id);
         await writeFile(path, format === 'csv' ? toCsv(report) : `${JSON.stringify(report, null, 2)}\n`);
       },
-      saveDomain: () => notYet('saveDomain'),
-      restoreDomain: () => notYet('restoreDomain'),
-      cloneDomain: () => notYet('cloneDomain'),
-      inspectStream: () => notYet('inspectStream'),
+      saveDomain: ({ uuid, path, keepRunning }) => lab.savings.save(uuid, path, keepRunning),
+      restoreDomain: async (options) => ({ uuid: await lab.savings.restore(options) }),
+      cloneDomain: async ({ uuid, name }) => ({ uuid: await lab.savings.clone(uuid, name) }),
+      inspectStream: ({ path }) => inspectStream(path, readPieces(path)),
     },
     events: {
       migrations: (_filter, send) => followReports(lab, send),

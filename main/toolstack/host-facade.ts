@@ -6,6 +6,7 @@ import type { VirtualNs } from '../../shared/units.ts';
 import { inspectHost } from './inspection/host-inspection.ts';
 import { Symbols } from './inspection/symbols.ts';
 import { MigrationEnds } from './migration/host-end.ts';
+import { SavingEnds } from './saving/host-end.ts';
 import { NativeGuest } from './native-guest.ts';
 import type { AdvanceResult, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 import { XenHost } from './xen-host.ts';
@@ -23,12 +24,14 @@ export class HostFacade implements SimulatedHost {
   /** Of the kernels that were started here and have some. */
   private readonly symbols = new Map<number, Symbols>();
   readonly migration: MigrationEnds;
+  readonly saving: SavingEnds;
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
     this.spec = spec;
     this.callbacks = callbacks;
     this.xen = new XenHost(spec, seed, callbacks);
     this.migration = new MigrationEnds(this.xen);
+    this.saving = new SavingEnds(this.xen);
     this.inspection = inspectHost(
       this.xen,
       (domid) => this.nativeGuest(domid),

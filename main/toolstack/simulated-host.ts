@@ -6,6 +6,7 @@ import type { VirtualNs } from '../../shared/units.ts';
 import type { LinkFrame } from '../backends/network/uplink.ts';
 import type { InspectionHandlers } from './inspection/calls.ts';
 import type { MigrationEnds } from './migration/host-end.ts';
+import type { SavingEnds } from './saving/host-end.ts';
 
 /** The bytes of the files a spec names, read by the engine. */
 export interface DomainFiles {
@@ -71,6 +72,8 @@ export interface SimulatedHost {
   readonly inspection: InspectionHandlers;
   /** Its ends of live migrations. */
   readonly migration: MigrationEnds;
+  /** Its ends of saving and restoring. */
+  readonly saving: SavingEnds;
   /** Frames that left for other hosts since the last call. */
   takeFrames(): LinkFrame[];
   /** Frames from other hosts, each with its time of arrival. */

@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import { BulkheadError } from '../../../shared/errors.ts';
 import { DomainSpec } from '../../../shared/model.ts';
 import { readXlConfig, xlPaths } from '../../toolstack/xl-config.ts';
-import { LATER_STEPS, Scenario, Step } from './schema.ts';
+import { Scenario, Step } from './schema.ts';
 
 /** Names of the steps there are. */
 const STEPS = Step.options.map((o) => Object.keys(o.shape)[0]!);
@@ -82,14 +82,7 @@ export function loadScenario(file: string): LoadedScenario {
       if (verbs.length !== 1)
         throw refuse(file, `steps[${n}]`, `found ${JSON.stringify(s)?.slice(0, 80)}`, `one of ${STEPS.join(', ')}`);
       const verb = verbs[0]!;
-      const later = (LATER_STEPS as readonly string[]).includes(verb);
-      if (later || !STEPS.includes(verb))
-        throw refuse(
-          file,
-          `steps[${n}]`,
-          later ? `"${verb}" is not possible in this version yet` : `there is no step "${verb}"`,
-          STEPS.join(', '),
-        );
+      if (!STEPS.includes(verb)) throw refuse(file, `steps[${n}]`, `there is no step "${verb}"`, STEPS.join(', '));
     });
   const parsed = Scenario.safeParse(raw);
   if (!parsed.success) {
@@ -144,8 +137,10 @@ export function loadScenario(file: string): LoadedScenario {
         );
     return { host: d.host, spec: spec.data };
   });
+  const saved = new Set<string>();
   scenario.steps.forEach((s, n) => {
     const [verb, v] = Object.entries(s)[0]!;
+    if ('save' in s) saved.add((s.save.file = path.resolve(folder, s.save.file)));
     const domain = typeof v === 'string' ? v : (v as { domain?: string }).domain;
     if (verb === 'expect' && (v as { regex?: string }).regex !== undefined)
       try {
@@ -153,9 +148,20 @@ export function loadScenario(file: string): LoadedScenario {
       } catch (e) {
         throw refuse(file, `steps[${n}].expect.regex`, (e as Error).message, 'a regular expression of JavaScript');
       }
-    const to = verb === 'migrate' ? (v as { to: string }).to : undefined;
-    if (to !== undefined && !hosts.has(to))
-      throw refuse(file, `steps[${n}].migrate.to`, `there is no host "${to}"`, [...hosts].join(', '));
+    const [place, to] = 'migrate' in s ? ['to', s.migrate.to] : 'restore' in s ? ['host', s.restore.host] : ['', null];
+    if (to !== null && !hosts.has(to))
+      throw refuse(file, `steps[${n}].${verb}.${place}`, `there is no host "${to}"`, [...hosts].join(', '));
+    if ('restore' in s) {
+      const given = s.restore.file;
+      s.restore.file = path.resolve(folder, given);
+      if (!saved.has(s.restore.file) && !existsSync(s.restore.file))
+        throw refuse(
+          file,
+          `steps[${n}].restore.file`,
+          `the file ${given} does not exist, and no earlier step saves to it`,
+          'a path relative to the scenario',
+        );
+    }
     if (domain !== undefined && !names.has(domain))
       throw refuse(
         file,
@@ -163,6 +169,9 @@ export function loadScenario(file: string): LoadedScenario {
         `there is no domain "${domain}"`,
         [...names].join(', ') || 'none: the scenario has no domains',
       );
+    // from here on there is a domain of this name
+    if ('restore' in s) names.add(s.restore.name);
+    else if ('clone' in s) names.add(s.clone.name);
   });
   return { file, scenario, domains, ignored };
 }

@@ -6,6 +6,7 @@ import type { MigrationReport } from '../../../shared/migration-service.ts';
 import type { Figures } from '../../../shared/model.ts';
 import { PRESETS } from '../../toolstack/migration/policy.ts';
 import type { Lab, LabDomain } from '../lab.ts';
+import { SAVE_LIMIT_NS } from '../saving.ts';
 import type { LoadedScenario } from './load.ts';
 import type { Step } from './schema.ts';
 
@@ -145,6 +146,20 @@ async function doStep(lab: Lab, step: Step, seen: Seen, gone: Gone): Promise<str
     return null;
   }
   if ('migrate' in step) return migrate(lab, step.migrate);
+  if ('save' in step) return save(lab, step.save, gone);
+  if ('restore' in step) {
+    const { file, host, name } = step.restore;
+    const d = lab.domain(await lab.savings.restore({ host, path: file, name }));
+    // what came with it was printed before
+    seen.set(d.uuid, d.console.end);
+    return null;
+  }
+  if ('clone' in step) {
+    const { domain, name } = step.clone;
+    const d = lab.domain(await untilSaved(lab, lab.savings.clone(named(lab, domain).uuid, name)));
+    seen.set(d.uuid, d.console.end);
+    return null;
+  }
   if ('wait' in step) {
     await lab.clock.advance(step.wait.ns, () => false);
     return null;
@@ -166,6 +181,33 @@ async function doStep(lab: Lab, step: Step, seen: Seen, gone: Gone): Promise<str
     gone.set(d.spec.name, { report: { ...last, state: 'destroyed' }, console: d.console.tail(Infinity) });
   } else return assertFigure(lab, step.assert, gone);
   return null;
+}
+
+/** Holds when the domain is in the file. */
+async function save(lab: Lab, step: Extract<Step, { save: unknown }>['save'], gone: Gone): Promise<string | null> {
+  const { domain, file, keepRunning } = step;
+  const d = named(lab, domain);
+  await lab.refresh();
+  const last = await domainReport(lab, d);
+  await untilSaved(lab, lab.savings.save(d.uuid, file, keepRunning));
+  if (!keepRunning) gone.set(domain, { report: { ...last, state: 'saved' }, console: d.console.tail(Infinity) });
+  return null;
+}
+
+/** Runs the lab until a guest that was asked has suspended itself, or has refused. */
+async function untilSaved<T>(lab: Lab, work: Promise<T>): Promise<T> {
+  const outcome = work.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  let over = false;
+  void outcome.then(() => (over = true));
+  // asked for at a border of epochs; before it nothing is under way
+  while (!over && !lab.savings.active) await new Promise((resolve) => setImmediate(resolve));
+  if (lab.savings.active) await lab.clock.advance(SAVE_LIMIT_NS, () => !lab.savings.active);
+  const result = await outcome;
+  if ('error' in result) throw result.error;
+  return result.value;
 }
 
 /** Holds when the domain runs on the other host. */

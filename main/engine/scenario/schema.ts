@@ -105,13 +105,22 @@ export const Step = z.union([
     vcpus: z.strictObject({ domain: domainName, online: z.int().min(1).max(LIMITS.vcpus.max) }),
   }),
   z.strictObject({ destroy: domainName }),
+  z.strictObject({
+    save: z.strictObject({
+      domain: domainName,
+      /** Relative to the scenario. */
+      file: z.string().min(1),
+      keepRunning: z.boolean().default(false),
+    }),
+  }),
+  z.strictObject({
+    restore: z.strictObject({ file: z.string().min(1), host: z.string(), name: domainName }),
+  }),
+  z.strictObject({ clone: z.strictObject({ domain: domainName, name: domainName }) }),
   z.strictObject({ migrate: Migrate }),
   z.strictObject({ assert: Assert }),
 ]);
 export type Step = z.output<typeof Step>;
-
-/** Steps that belong to a later version: known, so that the refusal can say so. */
-export const LATER_STEPS = ['save', 'restore'] as const;
 
 export const Scenario = z.strictObject({
   name: z.string().optional(),

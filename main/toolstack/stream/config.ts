@@ -26,6 +26,8 @@ export const SavedDomain = z.object({
   consoleBytes: z.number(),
   /** MAC addresses in the order of spec.nics. */
   macs: z.array(z.string()),
+  /** The end of what it had printed, base64. */
+  scrollback: z.string().optional(),
 });
 export type SavedDomain = z.output<typeof SavedDomain>;
 

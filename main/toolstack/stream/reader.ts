@@ -42,6 +42,7 @@ export class StreamReader {
   private pieces: Uint8Array[] = [];
   private have = 0;
   private offset = 0;
+  private itemAt = 0;
   private crc = 0;
   private expect: Expect = 'start';
   private xlConfig = { configBytes: 0, json: true };
@@ -63,8 +64,17 @@ export class StreamReader {
     return this.expect === 'check' || this.expect === 'done';
   }
 
-  /** Takes more bytes and returns what they complete. @throws BulkheadError stream-corrupt, stream-unsupported */
-  push(bytes: Uint8Array): StreamItem[] {
+  /** Where the item begins that is next, or that was refused. */
+  get at(): number {
+    return this.itemAt;
+  }
+
+  /**
+   * Takes more bytes and returns what they complete.
+   * @param each told of every item at once: also of those before one that is refused
+   * @throws BulkheadError stream-corrupt, stream-unsupported
+   */
+  push(bytes: Uint8Array, each?: (item: StreamItem) => void): StreamItem[] {
     if (this.failed) throw this.failed;
     if (bytes.length) {
       // A plain view: a Buffer's own slice() would share its memory.
@@ -73,7 +83,11 @@ export class StreamReader {
     }
     const items: StreamItem[] = [];
     try {
-      for (let item = this.next(); item !== null; item = this.next()) if (item !== 'again') items.push(item);
+      for (let item = this.next(); item !== null; item = this.next()) {
+        if (item === 'again') continue;
+        items.push(item);
+        each?.(item);
+      }
     } catch (error) {
       this.failed = error;
       throw error;
@@ -119,6 +133,7 @@ export class StreamReader {
 
   private next(): StreamItem | 'again' | null {
     const { offset } = this;
+    this.itemAt = offset;
     switch (this.expect) {
       case 'start': {
         const mark = this.peek(8);
