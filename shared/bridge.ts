@@ -64,8 +64,8 @@ export function isEnginePortMessage(data: unknown): data is EnginePortMessage {
 }
 
 /** What the person wants to open or save; each kind has its own title and file filters, kept in the main process. */
-export type OpenKind = 'lab' | 'import' | 'ramdisk' | 'disk';
-export type SaveKind = 'lab' | 'console' | 'trace' | 'figures';
+export type OpenKind = 'lab' | 'import' | 'ramdisk' | 'disk' | 'domain';
+export type SaveKind = 'lab' | 'console' | 'trace' | 'figures' | 'domain';
 
 /** Which colours: as the system says, or fixed. */
 export type ThemeChoice = 'system' | 'light' | 'dark';

@@ -25,13 +25,20 @@ export const commands = [
   { id: 'lab.new', menu: 'file', label: 'New lab…' },
   { id: 'lab.open', menu: 'file', label: 'Open lab…' },
   { id: 'lab.export', menu: 'file', label: 'Save a copy of the lab…' },
+  { id: 'view.export', menu: 'file', label: 'Export what is shown…', keys: 'CmdOrCtrl+E' },
   { id: 'import.open', menu: 'file', label: 'Import kernel or xl.cfg…', keys: 'CmdOrCtrl+O', group: true },
 
+  { id: 'domain.restore', menu: 'file', label: 'Restore a saved domain…', keys: 'CmdOrCtrl+Shift+O' },
+
   { id: 'edit.undo', menu: 'edit', label: 'Undo', keys: 'CmdOrCtrl+Z' },
+  { id: 'edit.redo', menu: 'edit', label: 'Redo', keys: 'CmdOrCtrl+Shift+Z' },
 
   { id: 'domain.create', menu: 'domain', label: 'Create…', keys: 'N', scope: 'canvas' },
   { id: 'domain.pause', menu: 'domain', label: 'Pause or unpause', keys: 'P', scope: 'canvas', group: true },
   { id: 'domain.shutdown', menu: 'domain', label: 'Shut down' },
+  { id: 'domain.migrate', menu: 'domain', label: 'Migrate to…', keys: 'M', scope: 'canvas' },
+  { id: 'domain.save', menu: 'domain', label: 'Save…', keys: 'CmdOrCtrl+S' },
+  { id: 'domain.clone', menu: 'domain', label: 'Clone', keys: 'CmdOrCtrl+D' },
   { id: 'domain.destroy', menu: 'domain', label: 'Destroy', keys: 'Delete', scope: 'canvas' },
   { id: 'domain.rename', menu: 'domain', label: 'Rename…', keys: 'F2' },
   { id: 'domain.console', menu: 'domain', label: 'Enter console', keys: 'CmdOrCtrl+`', group: true },
@@ -45,6 +52,8 @@ export const commands = [
 
   { id: 'view.palette', menu: 'view', label: 'Command palette…', keys: 'CmdOrCtrl+K' },
   { id: 'view.lab', menu: 'view', label: 'Lab', keys: 'CmdOrCtrl+1', group: true },
+  { id: 'view.scheduler', menu: 'view', label: 'Scheduler', keys: 'CmdOrCtrl+2' },
+  { id: 'view.migrations', menu: 'view', label: 'Migrations', keys: 'CmdOrCtrl+3' },
   { id: 'view.nextRegion', menu: 'view', label: 'Next region', keys: 'F6', group: true },
   { id: 'view.previousRegion', menu: 'view', label: 'Previous region', keys: 'Shift+F6' },
   { id: 'view.theme', menu: 'view', label: 'Switch theme', group: true },

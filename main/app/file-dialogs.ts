@@ -7,6 +7,8 @@ import type { OpenKind, SaveKind } from '../../shared/bridge.ts';
 const anyFile: FileFilter = { name: 'All files', extensions: ['*'] };
 const labFile: FileFilter = { name: 'Bulkhead lab', extensions: ['bulkhead'] };
 
+const savedDomain: FileFilter = { name: 'Saved domain', extensions: ['save'] };
+
 const openDialogs: Readonly<
   Record<OpenKind, { title: string; button: string; filters: FileFilter[]; several?: true }>
 > = {
@@ -19,6 +21,7 @@ const openDialogs: Readonly<
     several: true,
   },
   ramdisk: { title: 'Choose a ramdisk', button: 'Choose', filters: [anyFile] },
+  domain: { title: 'Restore a saved domain', button: 'Restore', filters: [savedDomain, anyFile] },
   disk: {
     title: 'Choose a disk image',
     button: 'Choose',
@@ -36,6 +39,7 @@ const saveDialogs: Readonly<Record<SaveKind, { title: string; filters: FileFilte
       { name: 'CSV', extensions: ['csv'] },
     ],
   },
+  domain: { title: 'Save domain', filters: [savedDomain] },
   figures: {
     title: 'Export figures',
     filters: [

@@ -54,12 +54,14 @@ export function handleRequests(targets: RequestTargets): void {
     requireRunning(await targets.openLab(path));
   });
 
-  handle(request.filesOpen, z.tuple([z.enum(['lab', 'import', 'ramdisk', 'disk'])]), (window, kind: OpenKind) =>
-    openFiles(window, kind),
+  handle(
+    request.filesOpen,
+    z.tuple([z.enum(['lab', 'import', 'ramdisk', 'disk', 'domain'])]),
+    (window, kind: OpenKind) => openFiles(window, kind),
   );
   handle(
     request.filesSave,
-    z.tuple([z.enum(['lab', 'console', 'trace', 'figures']), fileName]),
+    z.tuple([z.enum(['lab', 'console', 'trace', 'figures', 'domain']), fileName]),
     (window, kind: SaveKind, suggestedName: string) => saveFile(window, kind, suggestedName),
   );
   handle(request.filesTakeOpenRequests, noArguments, (window) => targets.takeOpenRequests(window));

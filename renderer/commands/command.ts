@@ -21,6 +21,8 @@ export interface Verb {
   readonly danger?: boolean;
   readonly checked?: boolean;
   readonly run: () => void;
+  /** Opens a sheet with everything that can be chosen first; the palette's Tab. */
+  readonly options?: () => void;
 }
 
 export function toMenuAction(verb: Verb): MenuAction {

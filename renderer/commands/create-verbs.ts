@@ -5,6 +5,7 @@ import { messages } from '../messages/index.ts';
 import { useLab } from '../stores/lab.ts';
 import { useRefusals, wishOf } from '../stores/refusals.ts';
 import { useSelection } from '../stores/selection.ts';
+import { useWindow } from '../stores/window.ts';
 import type { Verb } from './command.ts';
 
 /**
@@ -44,6 +45,8 @@ export function createVerbs(only: { template?: string; host?: string } = {}): Ve
           keywords: offer.mode,
           disabledReason: template.unavailable ?? refusals.refusal(host.name, wishOf(offer)),
           run: () => void createDomain(template.id, host.name, offer.label),
+          options: () =>
+            useWindow().openSheet({ kind: 'create', template: template.id, offer: offer.label, host: host.name }),
         });
       }
     }

@@ -17,6 +17,7 @@ import { useSelection } from '../stores/selection.ts';
 import { useWindow } from '../stores/window.ts';
 import type { Verb } from './command.ts';
 import type { VerbContext } from './context.ts';
+import { migrationVerbs } from './migration-verbs.ts';
 
 /** Takes back the last destroy: the domain returns at the current lab time. */
 export async function undo(): Promise<void> {
@@ -25,6 +26,13 @@ export async function undo(): Promise<void> {
   if (!answer) return;
   useSelection().select(answer.uuid);
   announcer.say(messages.domain.restored(lab.domain(answer.uuid)?.name ?? ''));
+}
+
+/** Destroys again what the last undo brought back. */
+export async function redo(): Promise<void> {
+  const lab = useLab();
+  const name = lab.redoable;
+  if (await lab.redo()) announcer.say(messages.domain.destroyed(name ?? ''));
 }
 
 /** Destroys at once, and offers the way back: a toast with Undo, and Ctrl+Z for as long as the engine keeps it. */
@@ -67,7 +75,8 @@ export async function restartDomain(uuid: string): Promise<void> {
 }
 
 /** The verbs of one domain, in the order of its menu. */
-export function domainVerbs(uuid: string, { key, enterConsole }: VerbContext): Verb[] {
+export function domainVerbs(uuid: string, context: VerbContext): Verb[] {
+  const { key, enterConsole } = context;
   const lab = useLab();
   const domain = lab.domain(uuid);
   if (!domain) return [];
@@ -109,6 +118,7 @@ export function domainVerbs(uuid: string, { key, enterConsole }: VerbContext): V
     ...(domain.look === 'crashed' || domain.look === 'shutdown'
       ? [verb('domain.restart', messages.domain.restart, { icon: IconRefresh, run: () => void restartDomain(uuid) })]
       : []),
+    ...migrationVerbs(uuid, context),
     verb('domain.rename', messages.verbs.rename, {
       icon: IconPencil,
       shortcut: key('domain.rename'),

@@ -1,12 +1,15 @@
 // Every verb of the window in one place: what the command table, the palette, menus and buttons run.
 import {
+  IconArrowsRightLeft,
   IconDeviceFloppy,
   IconFileImport,
   IconFolderOpen,
   IconKeyboard,
+  IconLayoutDashboard,
   IconMoon,
   IconPencil,
   IconPlus,
+  IconTimeline,
 } from '@tabler/icons-vue';
 import type { BulkheadBridge } from '../../shared/bridge.ts';
 import { cycleRegion } from '../composables/regions.ts';
@@ -21,13 +24,16 @@ import { usePreferences } from '../stores/preferences.ts';
 import { useSelection } from '../stores/selection.ts';
 import { useSession } from '../stores/session.ts';
 import { useWindow } from '../stores/window.ts';
+import type { View } from '../stores/window.ts';
+import { nextTick } from 'vue';
 import { clockVerbs, speedVerbs } from './clock-verbs.ts';
 import type { Verb } from './command.ts';
 import { toMenuAction } from './command.ts';
 import type { VerbContext } from './context.ts';
 import { createDomain, createVerbs as creationVerbs } from './create-verbs.ts';
-import { destroyDomain, domainVerbs, restartDomain, undo } from './domain-verbs.ts';
+import { destroyDomain, domainVerbs, redo, restartDomain, undo } from './domain-verbs.ts';
 import { hostVerbs, topologyVerbs } from './host-verbs.ts';
+import { migrate, migrateToVerbs, restore, savedVerbs } from './migration-verbs.ts';
 import { printKeys } from './printed-keys.ts';
 
 interface Options {
@@ -94,9 +100,47 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
         title: lab.undoable ?? messages.actions.undo,
         disabledReason: lab.undoable ? undefined : messages.verbs.nothingToUndo,
       },
+      {
+        ...verb('edit.redo', messages.actions.redo, undefined, () => void redo(), key('edit.redo')),
+        title: lab.redoable === undefined ? messages.actions.redo : messages.verbs.redoOf(lab.redoable),
+        disabledReason: lab.redoable === undefined ? messages.verbs.nothingToRedo : undefined,
+      },
+      verb('domain.restore', messages.saving.restore, IconDeviceFloppy, () => void openSaved(), key('domain.restore')),
+      verb('view.lab', messages.nav.lab, IconLayoutDashboard, () => showView('lab'), key('view.lab')),
+      verb('view.scheduler', messages.nav.scheduler, IconTimeline, () => showView('scheduler'), key('view.scheduler')),
+      verb(
+        'view.migrations',
+        messages.nav.migrations,
+        IconArrowsRightLeft,
+        () => showView('migrations'),
+        key('view.migrations'),
+      ),
+      {
+        ...verb(
+          'lab.pauseOnCrash',
+          messages.verbs.pauseOnCrash,
+          undefined,
+          () => void lab.setPauseOnCrash(!(lab.status?.pauseOnCrash ?? true)),
+        ),
+        checked: lab.status?.pauseOnCrash ?? true,
+      },
     ];
   }
 
+  async function openSaved(): Promise<void> {
+    const paths = await session.attempt(bridge.files.open('domain'));
+    if (paths && paths.length > 0) await files.inspectSaved(paths[0]);
+  }
+  function showView(next: View): void {
+    view.view = next;
+    void nextTick(() => {
+      const target =
+        next === 'lab'
+          ? document.querySelector<HTMLElement>('[data-tile][tabindex="0"], [data-testid="boot-first"]')
+          : document.querySelector<HTMLElement>('[data-view-heading]');
+      target?.focus();
+    });
+  }
   async function openImport(): Promise<void> {
     const paths = await session.attempt(bridge.files.open('import'));
     if (paths && paths.length > 0) await openFiles(paths);
@@ -118,7 +162,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
   function all(): Verb[] {
     const domains = [...lab.domainIds].sort((a, b) => Number(b === selection.uuid) - Number(a === selection.uuid));
     return [
-      ...domains.flatMap((uuid) => domainVerbs(uuid, context)),
+      ...domains.flatMap((uuid) => [...domainVerbs(uuid, context), ...migrateToVerbs(uuid, context)]),
       ...creationVerbs(),
       ...clockVerbs(context),
       ...appVerbs(),
@@ -143,23 +187,32 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       case 'view.previousRegion':
         cycleRegion(-1);
         return true;
-      case 'view.lab':
-        document.querySelector<HTMLElement>('[data-tile][tabindex="0"], [data-testid="boot-first"]')?.focus();
-        return true;
       case 'domain.create':
         view.openPalette(`${messages.verbs.create} `);
         return true;
       default:
     }
-    const verb = id.startsWith('domain.')
-      ? selection.uuid && domainVerbs(selection.uuid, context).find((entry) => entry.id === `${id}.${selection.uuid}`)
-      : [...clockVerbs(context), ...appVerbs(), ...topologyVerbs(context)].find((entry) => entry.id === id);
+    if (id === 'view.export') {
+      document.querySelector<HTMLElement>('[data-view-export]')?.click();
+      return true;
+    }
+    const verb =
+      id.startsWith('domain.') && id !== 'domain.restore'
+        ? selection.uuid && domainVerbs(selection.uuid, context).find((entry) => entry.id === `${id}.${selection.uuid}`)
+        : [...clockVerbs(context), ...appVerbs(), ...topologyVerbs(context)].find((entry) => entry.id === id);
     if (!verb || verb.disabledReason) return false;
     verb.run();
     return true;
   }
 
-  const inspectorIds = ['domain.pause', 'domain.shutdown', 'domain.restart'];
+  const inspectorIds = [
+    'domain.pause',
+    'domain.abort',
+    'domain.migrate',
+    'domain.save',
+    'domain.clone',
+    'domain.restart',
+  ];
 
   return {
     all,
@@ -171,6 +224,13 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     restart: (uuid: string) => void restartDomain(uuid),
     destroy: (uuid: string) => void destroyDomain(uuid, key('edit.undo')),
     speeds: speedVerbs,
+    showView,
+    migrate: (uuid: string, host: string) => void migrate(uuid, host),
+    restore: (path: string, host: string) => void restore(path, host),
+    savedMenu: (path: string): MenuEntry[] => {
+      const verbs = savedVerbs(path).map(toMenuAction);
+      return [...verbs.slice(0, -1), separator, ...verbs.slice(-1)];
+    },
 
     async bootFirst(): Promise<void> {
       const template = lab.firstTemplate;
@@ -182,7 +242,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
 
     /** Inspector tabs are numbered as they stand. */
     chooseTab(index: number): void {
-      const tabs = document.querySelectorAll<HTMLElement>('[role=tab]');
+      const tabs = document.querySelectorAll<HTMLElement>('[role=tab]:not(#tab-crash)');
       tabs[index]?.click();
       tabs[index]?.focus();
     },
@@ -205,11 +265,11 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       return [
         ...pick('lab.rename', 'lab.new', 'lab.open', 'lab.export'),
         separator,
-        ...pick('import.open'),
+        ...pick('import.open', 'domain.restore'),
         separator,
         ...pick('host.add', 'link.edit'),
         separator,
-        ...pick('edit.undo', 'help.shortcuts'),
+        ...pick('edit.undo', 'edit.redo', 'lab.pauseOnCrash', 'help.shortcuts'),
       ];
     },
 
@@ -226,13 +286,19 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     inspectorVerbs: (uuid: string | undefined): Verb[] =>
       uuid === undefined
         ? []
-        : domainVerbs(uuid, context).filter((verb) => inspectorIds.some((id) => verb.id === `${id}.${uuid}`)),
+        : domainVerbs(uuid, context)
+            .filter((verb) => inspectorIds.some((id) => verb.id === `${id}.${uuid}`))
+            // Aborting stands where migrating stood.
+            .filter(
+              (verb, _i, all) =>
+                !verb.id.startsWith('domain.migrate.') || !all.some((v) => v.id.startsWith('domain.abort.')),
+            ),
 
     inspectorIcons: (uuid: string | undefined): Verb[] =>
       uuid === undefined
         ? []
         : domainVerbs(uuid, context).filter((verb) =>
-            ['domain.rename', 'domain.destroy'].some((id) => verb.id === `${id}.${uuid}`),
+            ['domain.shutdown', 'domain.rename', 'domain.destroy'].some((id) => verb.id === `${id}.${uuid}`),
           ),
 
     /** Leads to the domain that a recorded event is about. */

@@ -5,7 +5,8 @@ import { shallowRef } from 'vue';
 const THRESHOLD_PX = 5;
 
 export interface DragPayload {
-  readonly kind: 'template';
+  readonly kind: 'template' | 'domain' | 'saved';
+  /** Of the template; uuid of the domain; path of the saved file. */
   readonly id: string;
   readonly label: string;
 }

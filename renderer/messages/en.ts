@@ -5,9 +5,11 @@ import { formatNumber, formatPercent } from '../format/numbers.ts';
 import { formatDuration, formatInstant } from '../format/time.ts';
 import { count } from './count.ts';
 import { enInspection } from './en-inspection.ts';
+import { enMigration } from './en-migration.ts';
 
 export const en = {
   ...enInspection,
+  ...enMigration,
 
   app: { name: 'Bulkhead', starting: 'Starting the engine…' },
 
@@ -20,6 +22,7 @@ export const en = {
     add: 'Add host',
     details: 'Details',
     undo: 'Undo',
+    redo: 'Redo',
     retry: 'Try again',
   },
 
@@ -68,7 +71,7 @@ export const en = {
     now: (time: string) => `Lab time is ${time}`,
   },
 
-  nav: { lab: 'Lab' },
+  nav: { lab: 'Lab', scheduler: 'Scheduler', migrations: 'Migrations' },
 
   shelf: {
     label: 'Guest shelf',
@@ -274,6 +277,7 @@ export const en = {
     none: 'No command has all of these words.',
     choose: 'choose',
     run: 'run',
+    options: 'options first',
     close: 'close',
   },
 
@@ -308,6 +312,9 @@ export const en = {
     theme: 'Switch theme',
     cancelTask: (title: string) => `Cancel: ${title}`,
     nothingToUndo: 'nothing to undo',
+    nothingToRedo: 'nothing to redo',
+    redoOf: (name: string) => `Redo: destroy ${name}`,
+    pauseOnCrash: 'Pause lab when a guest crashes',
     cannotCancel: 'cannot be cancelled at this point',
   },
 

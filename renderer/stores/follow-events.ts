@@ -12,6 +12,11 @@ const SPOKEN: ReadonlySet<LabEvent['kind']> = new Set([
   'host-added',
   'host-removed',
   'domain-restored',
+  'migration-started',
+  'migration-round',
+  'migration-done',
+  'migration-failed',
+  'migration-aborted',
 ]);
 const ALARMING: ReadonlySet<LabEvent['kind']> = new Set(['domain-crashed', 'host-lost']);
 

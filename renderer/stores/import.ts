@@ -1,6 +1,7 @@
 // Importing: a file is inspected by the engine; what it found becomes a sheet, or the reason why it cannot be used.
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
+import type { StreamReport } from '../../shared/migration-service.ts';
 import type { FileReport } from '../../shared/model.ts';
 import { announcer } from '../composables/announcer.ts';
 import type { ImportProblem } from '../frame/import-problem.ts';
@@ -29,6 +30,8 @@ export function importProblem(report: FileReport): ImportProblem | undefined {
 export const useImport = defineStore('import', () => {
   const session = useSession();
   const found = shallowRef<FileReport>();
+  /** A saved domain, as its stream says. */
+  const stream = shallowRef<StreamReport>();
   const problem = shallowRef<ImportProblem>();
   const busy = ref(false);
 
@@ -38,15 +41,38 @@ export const useImport = defineStore('import', () => {
     busy.value = true;
     problem.value = undefined;
     const report = await session.act((engine) => engine.inspectFile({ path: paths[0] }));
+    const saved = report?.kind === 'unknown' ? await asStream(paths[0]) : undefined;
     busy.value = false;
     if (!report) return;
+    if (saved) {
+      stream.value = saved;
+      return;
+    }
     problem.value = importProblem(report);
     if (problem.value) announcer.say(`${messages.shelf.cannotBoot(problem.value.file)}. ${report.summary}`);
     else found.value = report;
   }
 
+  /** What a file is as a migration stream; undefined when it is none. */
+  async function asStream(path: string): Promise<StreamReport | undefined> {
+    try {
+      return await session.call((engine) => engine.inspectStream({ path }));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Opens the sheet of a saved domain; a file that is none is told. */
+  async function inspectSaved(path: string): Promise<void> {
+    const report = await session.act((engine) => engine.inspectStream({ path }));
+    if (report) stream.value = report;
+  }
+
   return {
     found,
+    stream,
+    inspectSaved,
+    closeStream: () => (stream.value = undefined),
     problem,
     busy,
     inspect,

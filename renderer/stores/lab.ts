@@ -77,6 +77,7 @@ export const useLab = defineStore('lab', () => {
   const link = computed(() => ((status.value?.hosts.length ?? 0) > 1 ? status.value?.link : undefined));
   const runningTasks = computed(() => (status.value?.tasks ?? []).filter((task) => task.state === 'running'));
   const undoable = computed(() => status.value?.undo ?? undefined);
+  const redoable = computed(() => status.value?.redo ?? undefined);
 
   /** Before anything was ever created here: the window offers one action. */
   const firstLaunch = computed(
@@ -122,6 +123,7 @@ export const useLab = defineStore('lab', () => {
     link,
     runningTasks,
     undoable,
+    redoable,
     firstLaunch,
     firstTemplate,
     hostSpec,
@@ -145,6 +147,8 @@ export const useLab = defineStore('lab', () => {
     destroy: (uuid: string) => act((engine) => engine.destroyDomain({ uuid })),
     rename: (uuid: string, to: string) => call((engine) => engine.renameDomain({ uuid, name: to })),
     undo: () => act((engine) => engine.undo({})),
+    redo: () => act((engine) => engine.redo({})),
+    setPauseOnCrash: (pauseOnCrash: boolean) => act((engine) => engine.setPauseOnCrash({ pauseOnCrash })),
 
     addHost: (spec: HostSpec) => call((engine) => engine.addHost({ spec })),
     editHost: (host: string, spec: HostSpec) => call((engine) => engine.editHost({ name: host, spec })),

@@ -4,6 +4,7 @@ import type { BulkheadBridge } from '../../shared/bridge.ts';
 import { commands } from '../../shared/commands.ts';
 import { useLab } from './lab.ts';
 import { useSelection } from './selection.ts';
+import { useWindow } from './window.ts';
 
 /** Commands that need no engine. */
 const ALWAYS: ReadonlySet<string> = new Set([
@@ -11,6 +12,8 @@ const ALWAYS: ReadonlySet<string> = new Set([
   'lab.open',
   'view.palette',
   'view.lab',
+  'view.scheduler',
+  'view.migrations',
   'view.nextRegion',
   'view.previousRegion',
   'view.theme',
@@ -28,6 +31,11 @@ export function followNativeMenu(bridge: BulkheadBridge): () => void {
       if (ALWAYS.has(id)) return true;
       if (!lab.connected) return false;
       if (id === 'edit.undo') return lab.undoable !== undefined;
+      if (id === 'edit.redo') return lab.redoable !== undefined;
+      if (id === 'domain.restore') return true;
+      if (id === 'view.export') return useWindow().view !== 'lab';
+      if (id === 'domain.migrate') return runs && lab.hosts.length > 1;
+      if (id === 'domain.save' || id === 'domain.clone') return runs;
       if (id === 'link.edit') return lab.hosts.length > 1;
       if (id === 'domain.pause' || id === 'domain.shutdown') return runs;
       return id === 'domain.create' || !id.startsWith('domain.') || look !== undefined;

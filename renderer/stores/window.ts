@@ -7,10 +7,18 @@ export type Sheet =
   /** Adds a host, or edits the one named. */
   | { readonly kind: 'host'; readonly host: string | undefined }
   | { readonly kind: 'link' }
+  | { readonly kind: 'migrate'; readonly uuid: string }
+  /** Creates from an offer of the shelf, with name, memory and vCPUs chosen first. */
+  | { readonly kind: 'create'; readonly template: string; readonly offer: string; readonly host: string }
   /** Renames a domain, or the lab when none is named. */
   | { readonly kind: 'rename'; readonly uuid: string | undefined };
 
+/** The views of the window, in the order of their keys. */
+export const VIEWS = ['lab', 'scheduler', 'migrations'] as const;
+export type View = (typeof VIEWS)[number];
+
 export const useWindow = defineStore('window', () => {
+  const view = ref<View>('lab');
   const palette = ref<{ readonly query: string }>();
   const sheet = shallowRef<Sheet>();
   let returnTo: HTMLElement | undefined;
@@ -40,5 +48,5 @@ export const useWindow = defineStore('window', () => {
     (tile ?? tab)?.focus();
   }
 
-  return { palette, sheet, openPalette, openSheet, closeSheet, leaveConsole };
+  return { view, palette, sheet, openPalette, openSheet, closeSheet, leaveConsole };
 });

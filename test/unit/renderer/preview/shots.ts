@@ -42,6 +42,53 @@ const shots: Record<string, Shot> = {
   'trace-light-small': { hash: 'domains=7&theme=light', size: small, act: tab('Trace') },
   'debug-dark': { hash: 'domains=7', act: tab('Debug') },
   'debug-light-small': { hash: 'domains=7&theme=light', size: small, act: tab('Debug') },
+  'scheduler-dark': { hash: 'domains=7', act: (page) => page.keyboard.press('Control+2') },
+  'scheduler-light-small': {
+    hash: 'domains=7&theme=light',
+    size: small,
+    act: (page) => page.keyboard.press('Control+2'),
+  },
+  'migrations-dark': { hash: 'domains=7', act: (page) => page.keyboard.press('Control+3') },
+  'migrations-light-small': {
+    hash: 'domains=7&theme=light',
+    size: small,
+    act: (page) => page.keyboard.press('Control+3'),
+  },
+  'migrate-sheet-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await page.locator('[data-tile]').nth(1).click();
+      await page.keyboard.press('m');
+    },
+  },
+  'migrating-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await page.locator('[data-tile]').nth(1).click();
+      await page.keyboard.press('m');
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(3000);
+    },
+  },
+  'migrating-light-small': {
+    hash: 'domains=7&theme=light',
+    size: small,
+    act: async (page) => {
+      await page.locator('[data-tile]').nth(1).click();
+      await page.keyboard.press('m');
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(3000);
+    },
+  },
+  'drag-domain-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await page.locator('[data-tile]').nth(1).hover();
+      await page.mouse.down();
+      await page.mouse.move(1100, 400, { steps: 8 });
+      await page.waitForTimeout(500);
+    },
+  },
   'meter-light': { hash: 'domains=7&theme=light', act: tab('Meter') },
   'crash-dark': {
     hash: 'domains=7&state=crash',
