@@ -47,6 +47,7 @@ export class Random {
   }
 }
 
+const ALIGNMENT_CHECK = 0x4_0000;
 const INTEGER_EDGES = [0n, 1n, 2n, 7n, 8n, 15n, 16n, 31n, 32n, 33n, 63n, 64n, 0x7fn, 0x80n, 0xffn, 0x100n, 0x7fffn, 0x8000n, 0xffffn, 0x10000n, 0x7fffffffn, 0x80000000n, 0xffffffffn, 0x100000000n, 0x7fffffffffffffffn, 0x8000000000000000n, 0xffffffffffffffffn, 0xfffffffffffffffen, 0xffffffff80000000n, 0x8000800080008000n, 0x8080808080808080n]; // prettier-ignore
 
 export function integerValue(r: Random): bigint {
@@ -193,7 +194,8 @@ export function makeCase(subject: Subject, r: Random, id: number): Case {
   c.bytes[At.mode] = mode;
   for (let n = 0; n < (mode === 64 ? 16 : 8); n++)
     c.setGpr(n, mode === 64 ? integerValue(r) : BigInt.asUintN(32, integerValue(r)));
-  c.set(At.rflags, (r.u32() & 0x8d5) | (i.name.match(/^(movs|cmps|stos|lods|scas)$/) && r.chance(2) ? 0x400 : 0));
+  const flags = (r.u32() & 0x8d5) | (i.name.match(/^(movs|cmps|stos|lods|scas)$/) && r.chance(2) ? 0x400 : 0);
+  c.set(At.rflags, flags | (r.chance(8) ? ALIGNMENT_CHECK : 0));
   const lanes: Lanes = /(ps|ss)$|ps2|ss2/.test(i.name) ? 'f32' : /(pd|sd)$|pd2|sd2/.test(i.name) ? 'f64' : 'any';
   fillFloat(c, r, e, lanes);
   for (let n = 0; n < WINDOW; n += 8)
@@ -205,8 +207,7 @@ export function makeCase(subject: Subject, r: Random, id: number): Case {
   const branch = e.operands.some((o) => o.kind === 'J') || ['ret', 'jmp', 'call'].includes(i.name);
   let osz16 = false;
   const mandatory = e.prefixes.length < 4 ? e.prefixes[r.below(e.prefixes.length)]! : -1;
-  // SHLD and SHRD by more than 16 of 16 bits are undefined
-  if (general && !branch && mandatory === -1 && !/^sh[lr]d$/.test(i.name) && r.chance(4)) {
+  if (general && !branch && mandatory === -1 && r.chance(4)) {
     code.push(0x66);
     osz16 = true;
   }
@@ -255,7 +256,10 @@ export function makeCase(subject: Subject, r: Random, id: number): Case {
     c.setGpr(4, BigInt(WINDOW_AT + 64 + r.below(WINDOW - 128)));
     if (i.name === 'leave') c.setGpr(5, BigInt(WINDOW_AT + r.below(WINDOW - 16)));
   }
-  if (i.name.startsWith('maskmov')) c.setGpr(7, BigInt(WINDOW_AT + r.below(WINDOW - 16)));
+  // now and then beyond the end of what is mapped
+  if (i.name.startsWith('maskmov'))
+    c.setGpr(7, BigInt(r.chance(6) ? 0x1000_2000 - r.below(17) : WINDOW_AT + r.below(WINDOW - 16)));
+  if (i.name.startsWith('loop')) c.setGpr(1, BigInt(r.below(40)));
   if (i.name === 'xlat') c.setGpr(3, BigInt(WINDOW_AT - (Number(c.gpr(0)) & 255) + r.below(WINDOW)));
   if (ripAt >= 0) {
     const disp = Number(BigInt.asIntN(32, target - BigInt(0x20001000 + code.length)));
@@ -410,7 +414,9 @@ function branchTarget(c: Case, r: Random, name: string, code: number[]): void {
     for (let k = 0; k < 4; k++) code[code.length - 4 + k] = (rel >> (8 * k)) & 255;
   } else if (code.at(-1) === 0 && name !== 'ret') code[code.length - 1] = r.below(256);
   if (name === 'ret') c.view.setBigUint64(At.window + Number(c.gpr(4)) - WINDOW_AT, at, true);
-  else for (let n = 0; n < 16; n++) if (n !== 4 && c.gpr(n) >> 16n !== 0x1000n) c.setGpr(n, at);
+  else
+    for (let n = 0; n < 16; n++)
+      if (n !== 4 && !(n === 1 && name.startsWith('loop')) && c.gpr(n) >> 16n !== 0x1000n) c.setGpr(n, at);
   if (name !== 'ret')
     for (let n = 0; n < WINDOW; n += 8) c.view.setBigUint64(At.window + n, c.mode === 32 ? at | (at << 32n) : at, true);
 }

@@ -18,7 +18,7 @@ let built: string | null = null;
 function runner(): string {
   if (built && existsSync(built) && statSync(built).size > 0) return built;
   built = join(mkdtempSync(join(tmpdir(), 'bulkhead-silicon-')), 'runner');
-  execFileSync('gcc', ['-O1', '-o', built, SOURCE]);
+  execFileSync('gcc', ['-O1', '-mno-red-zone', '-o', built, SOURCE]);
   return built;
 }
 

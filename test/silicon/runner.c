@@ -46,6 +46,8 @@ static int next_case(void) {
 }
 
 static void on_signal(int sig, siginfo_t *info, void *context) {
+  // alignment checks are the case's, not ours
+  __asm__ volatile("pushfq; andq $~0x40000, (%%rsp); popfq" ::: "memory", "cc");
   if (sig == SIGALRM) {
     // a case that lasts from one tick to the next does not end
     uint32_t now = current.id;
@@ -87,7 +89,7 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
   memcpy((void *)WINDOW_AT, current.window, WINDOW);
   for (int i = 0; i < 16; i++) g[ORDER[i]] = (greg_t)current.gpr[i];
   g[REG_RIP] = CODE_AT;
-  g[REG_EFL] = (greg_t)((current.rflags & 0xcd5) | 0x202);
+  g[REG_EFL] = (greg_t)((current.rflags & 0x40cd5) | 0x202);
   uint64_t segments = (uint64_t)g[REG_CSGSFS] & ~0xfffful;
   g[REG_CSGSFS] = (greg_t)(segments | (current.mode == 32 ? 0x23 : 0x33));
   memcpy(fx, current.fx, 416);

@@ -43,7 +43,7 @@ export class Simulated {
     this.#mode = mode;
     const v = this.vcpu;
     this.core.select(v);
-    v.set32(F.cr0, 0x8001_0033); // PG WP NE ET MP PE
+    v.set32(F.cr0, 0x8005_0033); // PG AM WP NE ET MP PE
     v.set32(F.cr4, 0x620); // PAE OSFXSR OSXMMEXCPT
     v.set64(F.cr3, BigInt(PML4));
     v.set32(F.efer, 0xd01); // NXE LMA LME SCE
@@ -77,7 +77,7 @@ export class Simulated {
     if (input.mode === 32) for (let n = 0; n < 8; n++) v.set32(GPR + n * 8 + 4, 0);
     this.#loadFx(input);
     v.rip = BigInt(CODE_AT);
-    v.rflags = (input.get(At.rflags) & 0xcd5) | 0x202;
+    v.rflags = (input.get(At.rflags) & 0x4_0cd5) | 0x202;
     v.set32(F.shadow, 0);
     let steps = 0;
     for (;;) {

@@ -188,9 +188,9 @@ export class Tlb {
   }
 
   /** False with #AC pending. Notes data breakpoints. */
-  #careful(lo: number, hi: number, bytes: number, write: boolean): boolean {
+  #careful(lo: number, hi: number, bytes: number, write: boolean, aligned = bytes): boolean {
     if (this.#i32[(STATE + F.careful) >> 2] === 0) return true;
-    if (this.#system!.access.careful(lo, hi, bytes, write, this.#user())) return true;
+    if (this.#system!.access.careful(lo, hi, bytes, write, this.#user(), aligned)) return true;
     this.#fault(17);
     return false;
   }
@@ -256,9 +256,12 @@ export class Tlb {
 
   /** WebAssembly address to write at; below RAM_BASE the caller stores there and then calls flushBounce. 0 with a fault pending. */
   slowWrite(op: number, lo: number, hi: number, info: number): number {
+    return this.#slowWrite(op, lo, hi, info, info & 255);
+  }
+  #slowWrite(op: number, lo: number, hi: number, info: number, aligned: number): number {
     if (!this.#addressOk(op, lo, hi, info)) return 0;
     const bytes = info & 255;
-    if (!this.#careful(lo, hi, bytes, true)) return 0;
+    if (!this.#careful(lo, hi, bytes, true, aligned)) return 0;
     const room = 4096 - (lo & 0xfff);
     const first = this.#translate(lo, hi, Access.Write);
     if (first < 0) return 0;
@@ -283,7 +286,8 @@ export class Tlb {
 
   /** Like slowWrite, with the present contents at the returned address. */
   slowModify(op: number, lo: number, hi: number, info: number): number {
-    const h = this.slowWrite(op, lo, hi, info);
+    // of 16 bytes only MASKMOVDQU may be misaligned, and it needs 8
+    const h = this.#slowWrite(op, lo, hi, info, Math.min(info & 255, 8));
     if (h !== 0 && h < RAM_BASE) {
       const bytes = info & 255;
       this.#readInto(SCRATCH, this.#bounceFirst, Math.min(bytes, this.#bounceSplit));

@@ -86,13 +86,12 @@ export function defineMultiplyHigh(m: import('../wasm/module.ts').ModuleBuilder)
   divide('div128_rem', true);
 }
 
-/** Flags after a multiplication: CF = OF = the upper half matters; SF and PF of the low half, ZF and AF clear on Intel... ZF follows the low half here. */
-const multiplyFlags = (s: Semantics, size: Size, low: E, overflow: E) => {
-  if (!s.flagsWanted) return;
+/** Flags after a multiplication: CF = OF = the upper half matters. The others stay, as on the reference CPU. */
+const multiplyFlags = (s: Semantics, overflow: E) => {
+  if (!s.someFlagsWanted) return;
   const o = s.let(overflow);
-  s.flagsExplicit(size, low, o, o);
+  s.flagsCarryOverflow(o, o);
 };
-
 const mul = (signed: boolean) => (s: Semantics) => {
   const size = s.size;
   const b = s.read(0);
@@ -100,18 +99,18 @@ const mul = (signed: boolean) => (s: Semantics) => {
     const a = s.reg(REG.AX, 8);
     const p = s.let(signed ? a.sx8().mul(b.sx8()) : a.mul(b));
     const over = signed ? p.ne(p.sx8()) : p.shrU(8).ne(0);
-    multiplyFlags(s, 8, p, over);
+    multiplyFlags(s, over);
     s.setReg(REG.AX, 16, p);
   } else if (size === 16) {
     const a = s.reg(REG.AX, 16);
     const p = s.let(signed ? a.sx16().mul(b.sx16()) : a.mul(b));
-    multiplyFlags(s, 16, p, signed ? p.ne(p.sx16()) : p.shrU(16).ne(0));
+    multiplyFlags(s, signed ? p.ne(p.sx16()) : p.shrU(16).ne(0));
     s.setReg(REG.AX, 16, p);
     s.setReg(REG.DX, 16, p.shrU(16));
   } else if (size === 32) {
     const a = s.reg(REG.AX, 32);
     const p = s.let(signed ? a.sx().mul(b.sx()) : a.zx().mul(b.zx()));
-    multiplyFlags(s, 32, p, signed ? p.ne(p.sx32()) : p.shrU(32n).ne(0n));
+    multiplyFlags(s, signed ? p.ne(p.sx32()) : p.shrU(32n).ne(0n));
     s.setReg(REG.AX, 32, p);
     s.setReg(REG.DX, 32, p.shrU(32n));
   } else {
@@ -119,7 +118,7 @@ const mul = (signed: boolean) => (s: Semantics) => {
     const lo = s.let(a.mul(b));
     let hi: E = s.let(s.f.call('mulhi_u', a, b));
     if (signed) hi = s.let(hi.sub(a.shrS(63n).and(b)).sub(b.shrS(63n).and(a)));
-    multiplyFlags(s, 64, lo, signed ? hi.ne(lo.shrS(63n)) : hi.ne(0n));
+    multiplyFlags(s, signed ? hi.ne(lo.shrS(63n)) : hi.ne(0n));
     s.setReg(REG.AX, 64, lo);
     s.setReg(REG.DX, 64, hi);
   }
@@ -134,15 +133,15 @@ const imul = (i: number, j: number) => (s: Semantics) => {
     const lo = s.let(a.mul(b));
     const u = s.let(s.f.call('mulhi_u', a, b));
     const hi = s.let(u.sub(a.shrS(63n).and(b)).sub(b.shrS(63n).and(a)));
-    multiplyFlags(s, 64, lo, hi.ne(lo.shrS(63n)));
+    multiplyFlags(s, hi.ne(lo.shrS(63n)));
     s.write(0, lo);
   } else if (size === 32) {
     const p = s.let(a.sx().mul(b.sx()));
-    multiplyFlags(s, 32, p, p.ne(p.sx32()));
+    multiplyFlags(s, p.ne(p.sx32()));
     s.write(0, s.let(p.lo()));
   } else {
     const p = s.let(a.sx16().mul(b.sx16()));
-    multiplyFlags(s, 16, p, p.ne(p.sx16()));
+    multiplyFlags(s, p.ne(p.sx16()));
     s.write(0, p);
   }
 };
@@ -161,6 +160,7 @@ const div = (signed: boolean) => (s: Semantics) => {
       const r = s.let(s.f.call('div128_rem', hi, lo, b));
       s.setReg(REG.AX, 64, q);
       s.setReg(REG.DX, 64, r);
+      s.flagsDivided();
       return;
     }
     const negN = s.let(hi.ltS(0n));
@@ -183,6 +183,7 @@ const div = (signed: boolean) => (s: Semantics) => {
     );
     s.setReg(REG.AX, 64, select(negQ, i64(0).sub(q), q));
     s.setReg(REG.DX, 64, select(negN, i64(0).sub(r), r));
+    s.flagsDivided();
     return;
   }
   // dividend and divisor as i64
@@ -217,6 +218,7 @@ function put(s: Semantics, size: Size, q: E, r: E): void {
     s.setReg(REG.AX, size, size === 16 ? q.lo() : q);
     s.setReg(REG.DX, size, size === 16 ? r.lo() : r);
   }
+  s.flagsDivided();
 }
 
 /** DAA and DAS (SDM vol. 2): adjusts AL after packed BCD addition or subtraction. */
@@ -235,14 +237,14 @@ const decimalAdjust = (subtract: boolean) => (s: Semantics) => {
   s.setReg(REG.AX, 8, r);
 };
 
-/** AAA and AAS. */
+/** AAA and AAS. Flags as on the reference CPU: those of the adjustment of all 16 bits of AX. */
 const asciiAdjust = (subtract: boolean) => (s: Semantics) => {
   const ax = s.let(s.reg(REG.AX, 16));
   const adjust = s.let(ax.and(15).gtU(9).or(s.flag('af')));
-  const changed = subtract ? ax.sub(0x106) : ax.add(0x106);
-  const r = s.let(select(adjust, changed, ax).and(0xff0f));
-  s.flagsExplicit(8, s.let(select(adjust, subtract ? ax.sub(6) : ax.add(6), ax).and(255)), adjust, i32(0), adjust);
-  s.setReg(REG.AX, 16, r);
+  const changed = s.let(select(adjust, subtract ? ax.sub(0x106) : ax.add(0x106), ax).and(0xffff));
+  const of = s.let((subtract ? ax.and(changed.xor(-1)) : ax.xor(-1).and(changed)).shrU(15).and(1));
+  s.flagsExplicit(16, changed, adjust, of, adjust);
+  s.setReg(REG.AX, 16, changed.and(0xff0f));
 };
 
 const IMMEDIATE_GROUP: Record<string, number> = { add: 0, or: 1, adc: 2, sbb: 3, and: 4, sub: 5, xor: 6, cmp: 7 };

@@ -65,15 +65,12 @@ const rotateCarry = (left: boolean) => (s: Semantics) => {
     const cf = s.let(s.carry());
     const n = s.let(size === 8 ? c.remU(9) : size === 16 ? c.remU(17) : c);
     const bit = s.f.local('i32');
-    // OF (of a single rotation): RCR's is the top bit of the operand against CF, before
-    const of = s.let(top(size, a).xor(cf));
     s.if(n, () =>
       s.f.loop((head) => {
         if (left) {
           s.f.set(bit, top(size, a));
           s.f.set(a, a.shl(1n).or(cf.zx()));
         } else {
-          s.f.set(of, top(size, a).xor(cf));
           s.f.set(bit, a.lo().and(1));
           const shifted = (size === 64 ? a : a.and(i64((1n << BigInt(size)) - 1n))).shrU(1n);
           s.f.set(a, shifted.or(cf.zx().shl(BigInt(size - 1))));
@@ -84,12 +81,20 @@ const rotateCarry = (left: boolean) => (s: Semantics) => {
       }),
     );
     const r = s.let(narrow(s, a));
-    s.flagsCarryOverflow(cf, left ? s.let(top(size, a).xor(cf)) : of);
+    // OF: the top bit against CF, or against the bit below, whatever the count was
+    const below = a
+      .shrU(BigInt(size - 2))
+      .lo()
+      .and(1);
+    s.flagsCarryOverflow(cf, s.let(top(size, a).xor(left ? cf : below)));
     d.write(r);
   });
 };
 
-/** SHLD and SHRD. For 16 bits and counts above 16 hardware goes on with the bits of the destination again. */
+/**
+ * SHLD and SHRD. For 16 bits and counts above 16, which the SDM leaves undefined, the reference CPU goes on with the source's bits again.
+ * CF and OF are those of the destination shifted alone (SHLD), CF of it and OF of the result's upper bits (SHRD); AF is set.
+ */
 const doubleShift = (left: boolean) => (s: Semantics) => {
   const size = s.size;
   const source = s.let(s.read(1));
@@ -97,41 +102,32 @@ const doubleShift = (left: boolean) => (s: Semantics) => {
   const c = count(s, 2);
   ifCounted(s, c, d, () => {
     const a = d.value;
-    if (size === 64) {
-      const k = s.let(c.zx());
-      const back = s.let(i64(64).sub(k));
-      const r = s.let(left ? a.shl(k).or(source.shrU(back)) : a.shrU(k).or(source.shl(back)));
-      const cf = s.let((left ? a.shrU(back) : a.shrU(k.sub(1n))).lo().and(1));
-      s.flagsExplicit(64, r, cf, s.let(top(64, r.xor(a))));
-      d.write(r);
-      return;
-    }
     const k = s.let(c.zx());
     const bits = BigInt(size);
-    if (left) {
-      // destination : source (: destination for 16 bits), shifted left, the upper part is the result
-      const ring = size === 16 ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx()) : a.zx().shl(32n).or(source.zx());
-      const x = s.let(ring);
-      const r = s.let(x.shl(k).shrU(32n).lo());
-      const before = s.let(x.shl(k.sub(1n)).shrU(32n));
-      const cf = s.let(
-        before
-          .shrU(bits - 1n)
-          .lo()
-          .and(1),
-      );
-      const n = s.let(size === 16 ? r.and(0xffff) : r);
-      s.flagsExplicit(size, n, cf, s.let(top(size, n.zx().xor(before))));
-      d.write(n);
+    const one = i32(1);
+    let r: E;
+    if (size === 64) {
+      const back = s.let(i64(64).sub(k));
+      r = s.let(left ? a.shl(k).or(source.shrU(back)) : a.shrU(k).or(source.shl(back)));
     } else {
-      const ring = size === 16 ? a.zx().shl(32n).or(source.zx().shl(16n)).or(a.zx()) : source.zx().shl(32n).or(a.zx());
-      const x = s.let(ring);
-      const before = s.let(x.shrU(k.sub(1n)));
-      const r = s.let(before.shrU(1n).lo());
-      const n = s.let(size === 16 ? r.and(0xffff) : r);
-      s.flagsExplicit(size, n, s.let(before.lo().and(1)), s.let(top(size, n.zx().xor(before))));
-      d.write(n);
+      const wide = source.zx();
+      const twice = size === 16 ? wide.shl(16n).or(wide) : wide;
+      const ring = left ? a.zx().shl(32n).or(twice) : twice.shl(bits).or(a.zx());
+      const x = s.let(left ? ring.shl(k).shrU(32n) : ring.shrU(k)).lo();
+      r = s.let(size === 16 ? x.and(0xffff) : x);
     }
+    if (left) {
+      const alone = s.let(a.zx().shl(k));
+      const cf = s.let(size === 64 ? a.shrU(i64(64).sub(k)).lo().and(1) : alone.shrU(bits).lo().and(1));
+      // beyond 16 bits nothing of the destination is left there
+      const high = size === 16 ? alone : r.zx();
+      s.flagsExplicit(size, r, cf, s.let(top(size, high).xor(cf)), one);
+    } else {
+      const cf = s.let(a.zx().shrU(k.sub(1n)).lo().and(1));
+      const w = s.let(r.zx());
+      s.flagsExplicit(size, r, cf, s.let(top(size, w).xor(top(size, w.shl(1n)))), one);
+    }
+    d.write(r);
   });
 };
 
@@ -182,7 +178,7 @@ const bitTest = (change: null | ((v: E, mask: E) => E)) => (s: Semantics) => {
   s.flagsCarryOverflow(cf, null);
 };
 
-/** BSF and BSR: a zero source sets ZF and leaves the destination; the other flags follow Intel (cleared, PF of the result). */
+/** BSF and BSR: a zero source sets ZF and leaves the destination; of the other flags PF is the result's and the rest clear, as on the reference CPU. */
 const scan = (reverse: boolean) => (s: Semantics) => {
   const size = s.size;
   const v = s.let(s.read(1));
@@ -194,7 +190,8 @@ const scan = (reverse: boolean) => (s: Semantics) => {
     },
     () => {
       const r = s.let(reverse ? s.k(size, size === 64 ? 63 : 31).sub(v.clz()) : v.ctz());
-      s.flags('Logic', size, s.k(size, 1));
+      // not zero, whatever the result is
+      s.flags('Logic', size, s.let(r.or(0x100)));
       s.write(0, r);
     },
   );

@@ -195,6 +195,16 @@ export abstract class Semantics {
   get flagsWanted(): boolean {
     return true;
   }
+  /** The same for an instruction that sets some of them and keeps the others. */
+  get someFlagsWanted(): boolean {
+    return true;
+  }
+  /** A division, whose flags the SDM leaves undefined: on the reference CPU CF and OF stay, AF is set, the others are clear. */
+  flagsDivided(): void {
+    const cf = this.carry();
+    const of = this.flag('of');
+    this.flagsExplicit(32, i32(1), cf, of, i32(1));
+  }
   /** INC and DEC (`delta` 1 or -1) with the result `r`: CF stays. */
   flagsStep(size: Size, r: E, delta: 1 | -1): void {
     const cf = this.carry();
@@ -211,10 +221,10 @@ export abstract class Semantics {
     this.setFlag('ccR', this.normal(r, size));
     this.setFlagKindFrom(subtract ? FlagKind.Sub : FlagKind.Add, subtract ? FlagKind.Sbb : FlagKind.Adc, c);
   }
-  /** A shift of `a` by `c` (i32, not 0) with the result `r`. */
+  /** A shift of `a` by `c` (i32, not 0) with the result `r`. AF is set, as on the reference CPU. */
   flagsShift(kind: ShiftKind, size: Size, a: E, c: E, r: E): void {
     const { cf, of } = shiftFlags((e) => this.f.let(e), kind, size, this.normalWide(kind, a, size), c);
-    this.flagsExplicit(size, r, cf, of);
+    this.flagsExplicit(size, r, cf, of, i32(1));
   }
   /** What `shiftFlags` wants: the operand as i64, sign-extended for SAR, else zero-extended. */
   normalWide(kind: ShiftKind, a: E, size: Size): E {

@@ -365,16 +365,14 @@ export const mmxMoves: Instruction[] = [
     (s) => s.write(0, s.let(s.vectorAddress(1).add(s.immediate().lo().and(3).shl(1)).ld16u())),
     REGISTER,
   ),
-  mmxRow(
-    'maskmovq',
-    ['NP 0F F7 /r Nq,Q'],
-    (s) => {
-      const mask = s.vectorAddress(1);
-      const data = s.vectorAddress(0);
-      maskedStore(s, s.let(s.stringDestination(8, true)), 8, data, mask);
-    },
-    REGISTER,
-  ),
+  // the reference CPU has left the x87 stack behind when the store faults
+  instruction('maskmovq', ['NP 0F F7 /r Nq,Q'], REGISTER, (s) => {
+    requireMmx(s);
+    enterMmx(s);
+    const mask = s.vectorAddress(1);
+    const data = s.vectorAddress(0);
+    maskedStore(s, s.let(s.stringDestination(8, true)), 8, data, mask);
+  }),
   instruction('movq2dq', ['F3 0F D6 /r Vx,Q'], { registerOnly: true }, (s) => {
     requireSse(s);
     requireMmx(s);

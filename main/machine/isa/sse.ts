@@ -202,14 +202,9 @@ function bitwise(combine: (a: E, b: E) => E): (s: Semantics) => void {
   };
 }
 
-/** Writes the bytes of `data` whose mask byte is negative, one by one. Checked first, so that a fault leaves all as it was. */
+/** Writes the bytes of `data` whose mask byte is negative. All `bytes` bytes must be writable, whatever the mask, as on the reference CPU. */
 export function maskedStore(s: Semantics, at: E, bytes: number, data: E, mask: E): void {
-  for (const write of [false, true])
-    for (let n = 0; n < bytes; n++) {
-      const address = at.t === 'i64' ? at.add(BigInt(n)) : at.add(n);
-      s.if(mask.ld8s(n).ltS(0), () => {
-        if (write) s.storeAt(address, 1, (h) => s.f.st8(h, 0, data.ld8u(n)));
-        else s.modifyAddress(address, 1);
-      });
-    }
+  const { h, finish } = s.modifyAddress(at, bytes);
+  for (let n = 0; n < bytes; n++) s.if(mask.ld8s(n).ltS(0), () => s.f.st8(h, n, data.ld8u(n)));
+  finish();
 }

@@ -56,6 +56,7 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
     }
     const linear = access.operand(op, size, false);
     if (aligned && linear % 16 !== 0) raiseGp(state, 0);
+    access.requireAligned(linear, size, access.user);
     for (let k = 0; k < size; k += 4)
       out.setUint32(k, access.read32(state.in64 ? linear + k : (linear + k) % TWO32, access.user), true);
     return out;
@@ -145,7 +146,8 @@ export function sseRoutines(parts: SystemParts, fpu: FpuRegisters) {
         // MIN and MAX: the second operand when either is a NaN or both are zeros
         if (a.kind === Kind.NaN || b.kind === Kind.NaN) {
           env.flags |= Exception.Invalid;
-          return y;
+          // a denormal that DAZ takes for zero becomes one
+          return b.kind === Kind.NaN ? y : toBits(b, format);
         }
         if (a.denormal || b.denormal) env.flags |= Exception.Denormal;
         const order = compare(a, b);

@@ -135,8 +135,8 @@ export class GuestAccess {
    * What an access of `size` bytes at hi:lo has to pass while F.careful is not 0: notes data breakpoints it touches, and says whether
    * it is aligned where that is checked.
    */
-  careful(lo: number, hi: number, size: number, write: boolean, user: boolean): boolean {
-    if (!this.#aligned(lo, size, user)) return false;
+  careful(lo: number, hi: number, size: number, write: boolean, user: boolean, aligned = size): boolean {
+    if (!this.#aligned(lo, aligned, user)) return false;
     if ((this.#u32[CAREFUL] & Careful.Data) !== 0) this.debugTrap(dataBreakpoints(this.#state, lo, hi, size, write));
     return true;
   }

@@ -215,7 +215,7 @@ export class RegionFlags {
       if (name === 'of') return at.delta === 1 ? n.eq(min) : n.eq(-min - 1n);
       return at.delta === 1 ? n.lo().and(15).eqz() : n.lo().and(15).eq(15);
     }
-    if (at.what === 'shift') return name === 'af' ? Z : this.#shiftFlags(at)[name as 'cf' | 'of'];
+    if (at.what === 'shift') return name === 'af' ? i32(1) : this.#shiftFlags(at)[name as 'cf' | 'of'];
     // explicit
     const { a, b } = this.#narrow!;
     return name === 'of' ? b.and(1) : a.shrU(name === 'cf' ? 0 : 4).and(1);

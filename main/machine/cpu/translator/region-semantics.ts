@@ -538,6 +538,16 @@ export class TranslatorSemantics extends Semantics {
     const bb = this.let(of);
     this.region.flags.setKind(FlagKind.Explicit, size, ra, aa, bb);
   }
+  override get someFlagsWanted(): boolean {
+    return this.wanted;
+  }
+  override flagsDivided(): void {
+    this.keepsFlags();
+    if (!this.wanted) return;
+    const { flags } = this.region;
+    const cf = this.let(flags.flag('cf').or(0x10));
+    flags.setKind(FlagKind.Explicit, 32, i32(1), cf, flags.flag('of'));
+  }
   override flagsStep(size: Size, r: E, delta: 1 | -1): void {
     this.keepsFlags();
     if (this.wanted) this.region.flags.setStep(size, r, delta);
