@@ -14,6 +14,7 @@ export const nodeEntries: Readonly<Record<string, string>> = {
   app: 'main/app/index.ts',
   engine: 'main/engine/index.ts',
   'host-worker': 'main/engine/host-worker.ts',
+  'translator-worker': 'main/machine/cpu/translator/worker.ts',
 };
 
 /** Folders whose files make a build out of date. */

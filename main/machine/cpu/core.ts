@@ -292,6 +292,7 @@ export class CpuCore {
       return leave(this.#field(F.exit), true);
     };
     for (;;) {
+      this.tier?.poll();
       if (v.injection) {
         const e = v.injection;
         v.injection = null;

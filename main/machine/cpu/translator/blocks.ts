@@ -2,7 +2,7 @@
 // have been decoded (and so executed, or come close to) and the translator takes their instructions.
 // Invariant: every instruction of a region is in exactly one block; a block ends where control can go elsewhere or others come in.
 
-import type { HostMemory } from '../host-memory.ts';
+import type { CodeMemory } from './interface.ts';
 import type { Handler } from '../handlers.ts';
 import { decodeTables } from '../interpreter.ts';
 import { OP, OpFlag, PAGE_CODE, Seg } from '../layout.ts';
@@ -73,7 +73,7 @@ interface Found {
 }
 
 /** The instructions reachable from `entry` within the page, by page offset. */
-function reachable(mem: HostMemory, map: number, mode: 32 | 64, entry: number): Map<number, Found> {
+function reachable(mem: CodeMemory, map: number, mode: 32 | 64, entry: number): Map<number, Found> {
   const handlers = decodeTables().all;
   const found = new Map<number, Found>();
   const waiting = [entry];
@@ -130,7 +130,7 @@ function findReturnSites(found: ReadonlyMap<number, Found>): Map<number, number[
 }
 
 /** The region that begins at a page offset of machine frame `frame`; null if not even the first instruction can be translated. */
-export function findRegion(mem: HostMemory, frame: number, mode: 32 | 64, recordAddress: number): Region | null {
+export function findRegion(mem: CodeMemory, frame: number, mode: 32 | 64, recordAddress: number): Region | null {
   const map = mem.u32[(PAGE_CODE >> 2) + frame]!;
   if (map === 0) return null;
   const entry = mem.view.getUint16(recordAddress + OP.pageOffset, true);

@@ -1,8 +1,6 @@
 // What the tier (tier.ts: when, entering, leaving, keeping, throwing away) and the translator (region.ts, translate.ts: what, how it is
 // written) agree on. Invariant: a region's function returns between two instructions, with nothing architectural left in a local.
 
-import type { CpuCore } from '../core.ts';
-
 /** What a region's function, (i32 operation record) -> i32, returns. Any other value is an address of an operation record: see `Fuel`. */
 export const RegionExit = {
   /** F.rip is where to go on; F.fuel, registers and flags are exact. (The value of Next.Jump.) */
@@ -12,6 +10,12 @@ export const RegionExit = {
   // Fuel: the address of the operation record at F.rip. Not enough fuel for a pass of the loop (or of the region): the interpreter executes at
   // least that instruction by itself, so that a budget ends exactly. This is also how a region is entered with too little fuel.
 } as const;
+
+/** The memory with decoded pages and records (HostMemory, or a copy of what matters of it). */
+export interface CodeMemory {
+  readonly u32: Uint32Array;
+  readonly view: DataView;
+}
 
 /** A place that has become hot. */
 export interface RegionRequest {
@@ -52,7 +56,7 @@ export interface RegionModule {
  * region slot -> region, all of type (i32) -> i32); the interpreter's own imports; SHARED_FUNCTIONS.
  */
 export type TranslateRegions = (
-  core: CpuCore,
+  code: { readonly mem: CodeMemory },
   mode: 32 | 64,
   requests: readonly RegionRequest[],
 ) => RegionModule | null;

@@ -6,7 +6,8 @@ import type { CodeListener } from '../code-cache.ts';
 import type { CpuCore } from '../core.ts';
 import { F, HEAT_START, STATE } from '../layout.ts';
 import { Hotness } from './hotness.ts';
-import type { RegionRequest, TranslateRegions } from './interface.ts';
+import { BackgroundTranslator, type Translation } from './background.ts';
+import type { RegionFunction, RegionRequest, TranslateRegions } from './interface.ts';
 import { RegionCache } from './region-cache.ts';
 
 export interface TierOptions {
@@ -16,8 +17,15 @@ export interface TierOptions {
   readonly cacheBytes: number;
   /** Places that are translated together, as one module. */
   readonly batch: number;
+  /** Translate in another thread and go on meanwhile, or at once. */
+  readonly background: boolean;
 }
-export const TIER_DEFAULTS: TierOptions = { threshold: 1024, cacheBytes: 256 * 1024 * 1024, batch: 16 };
+export const TIER_DEFAULTS: TierOptions = {
+  threshold: 2048,
+  cacheBytes: 256 * 1024 * 1024,
+  batch: 16,
+  background: true,
+};
 /**
  * Most instructions for which generated code runs without a return: V8 replaces a function by its optimised version when it is called
  * anew, not inside a loop.
@@ -32,14 +40,14 @@ export interface TierStatistics {
   bytes: number;
   /** Regions that can be entered. */
   regions: number;
-  /** Since the start: regions made, dead with their code, modules evicted, places the translator could not take, modules, their ms of CPU. */
+  /** Since the start: regions made, dead with their code, modules evicted, places the translator could not take, modules, ms spent on them (in whatever thread). */
   made: number;
   invalidated: number;
   evicted: number;
   refused: number;
   modules: number;
   milliseconds: number;
-  /** ms of the longest compilation in one go. */
+  /** ms of the longest translation in one go. */
   longest: number;
 }
 
@@ -57,6 +65,9 @@ export class Tier implements CodeListener {
   readonly #hotness: Hotness;
   readonly #cache: RegionCache;
   readonly #queue = new Map<number, RegionRequest>();
+  readonly #background: BackgroundTranslator | null;
+  /** Records the other thread is at work on. */
+  readonly #underway = new Set<number>();
   /** Records the translator refused, and how often they may be heated before it is asked again: code around them may be known by then. */
   readonly #refused = new Map<number, number>();
   #modules = 0;
@@ -75,6 +86,7 @@ export class Tier implements CodeListener {
     this.#options = { ...TIER_DEFAULTS, ...options };
     this.#hotness = new Hotness(this.#options.threshold);
     this.#cache = new RegionCache(core.mem, this.#options.cacheBytes);
+    this.#background = this.#options.background ? new BackgroundTranslator(core.mem, (t) => this.#delivered(t)) : null;
     core.mem.u32[HEAT_START >> 2] = this.#hotness.start << 24;
     core.mem.code.listener = this;
   }
@@ -92,7 +104,7 @@ export class Tier implements CodeListener {
       this.translateQueue();
       return;
     }
-    if (!this.#hotness.heat(record)) return;
+    if (this.#underway.has(record) || !this.#hotness.heat(record)) return;
     const { i32 } = this.#core.mem;
     const request = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key: i32[(STATE + F.mode) >> 2]! };
     if (!this.#cache.isCurrent(request)) return;
@@ -106,24 +118,47 @@ export class Tier implements CodeListener {
     this.#queue.clear();
     for (const mode of [32, 64] as const) {
       const those = requests.filter(({ key }) => (key & 2) === (mode === 64 ? 2 : 0));
-      if (those.length > 0) this.#compile(mode, those);
+      if (those.length === 0) continue;
+      if (this.#background) {
+        for (const { record } of those) this.#underway.add(record);
+        this.#background.order(mode, those);
+      } else this.#compile(mode, those);
     }
+  }
+
+  /** Between runs of generated code: takes what another thread has translated. */
+  poll(): void {
+    if (this.#background && this.#background.outstanding > 0) this.#background.poll();
+  }
+  /** Translations another thread still has to do. */
+  get outstanding(): number {
+    return this.#background?.outstanding ?? 0;
+  }
+  #delivered({ mode, requests, made, current, milliseconds }: Translation): void {
+    for (const { record } of requests) this.#underway.delete(record);
+    this.#note(requests, made?.functions ?? [], milliseconds);
+    const alive = current.filter(({ request }) => this.#cache.isCurrent(request));
+    if (made && alive.length > 0) this.#load(mode, made.module, alive, made.codeBytes);
+  }
+  /** Remembers what was refused. */
+  #note(requests: readonly RegionRequest[], functions: readonly RegionFunction[], milliseconds: number): void {
+    const done = new Set(functions.map(({ request }) => request.record));
+    for (const { record } of requests) if (!done.has(record)) this.#refused.set(record, PATIENCE);
+    this.#milliseconds += milliseconds;
+    this.#longest = Math.max(this.#longest, milliseconds);
+  }
+  #load(mode: 32 | 64, module: WebAssembly.Module, functions: readonly RegionFunction[], codeBytes: number): void {
+    const { table, env } = this.#shared(mode);
+    const instance = new WebAssembly.Instance(module, { env });
+    this.#cache.add(table, instance.exports, functions, codeBytes);
+    this.#modules++;
   }
 
   #compile(mode: 32 | 64, requests: readonly RegionRequest[]): void {
     const start = performance.now();
     const made = this.#translate(this.#core, mode, requests);
-    const done = new Set(made?.functions.map(({ request }) => request.record));
-    for (const { record } of requests) if (!done.has(record)) this.#refused.set(record, PATIENCE);
-    if (made) {
-      const { table, env } = this.#shared(mode);
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(made.bytes), { env });
-      this.#cache.add(table, instance.exports, made.functions, made.bytes.length);
-      this.#modules++;
-    }
-    const took = performance.now() - start;
-    this.#milliseconds += took;
-    this.#longest = Math.max(this.#longest, took);
+    if (made) this.#load(mode, new WebAssembly.Module(made.bytes), made.functions, made.bytes.length);
+    this.#note(requests, made?.functions ?? [], performance.now() - start);
   }
 
   recordGone(frame: number, offset: number): void {
@@ -135,6 +170,8 @@ export class Tier implements CodeListener {
   everythingGone(): void {
     this.#cache.everythingGone();
     this.#queue.clear();
+    this.#background?.forget();
+    this.#underway.clear();
     this.#refused.clear();
     this.#hotness.clear();
   }

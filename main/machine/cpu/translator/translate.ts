@@ -2,7 +2,6 @@
 // are spilled where it is left. Every meaning is written twice: once to see what it does, then for good with dead flags left out.
 // Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
-import type { CpuCore } from '../core.ts';
 import { E, i32, i64 } from '../../wasm/expr.ts';
 import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
@@ -10,7 +9,13 @@ import { interpreterImage } from '../interpreter.ts';
 import { F, GPR, OP, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
 import { ModeKey } from '../mode.ts';
 import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
-import { RegionExit, type RegionFunction, type RegionModule, type RegionRequest } from './interface.ts';
+import {
+  RegionExit,
+  type CodeMemory,
+  type RegionFunction,
+  type RegionModule,
+  type RegionRequest,
+} from './interface.ts';
 import { RegionFlags } from './region-flags.ts';
 import { NO_PAGE, TranslatorSemantics, type Facts, type PageCache, type RegionState } from './region-semantics.ts';
 import { findRegion, type Region, type RegionInstruction } from './blocks.ts';
@@ -397,7 +402,7 @@ class RegionWriter implements RegionState {
 
 /** See TranslateRegions in interface.ts. */
 export function translateRegions(
-  core: CpuCore,
+  code: { readonly mem: CodeMemory },
   mode: 32 | 64,
   requests: readonly RegionRequest[],
 ): RegionModule | null {
@@ -407,7 +412,7 @@ export function translateRegions(
   for (const request of requests) {
     if (mode === 32 && (request.key & FLAT_32) !== FLAT_32) continue;
     if ((request.key & ModeKey.Vm86) !== 0) continue;
-    const region = findRegion(core.mem, request.frame, mode, request.record);
+    const region = findRegion(code.mem, request.frame, mode, request.record);
     if (!region) continue;
     const instructions = region.blocks.flatMap((b) => b.instructions);
     if (instructions.length < 2) continue;

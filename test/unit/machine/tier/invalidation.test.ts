@@ -6,7 +6,7 @@ import { compareMachines } from '../../../../main/machine/cpu/translator/lockste
 import { CODE, TierMachine } from './machine.ts';
 
 const word32 = (v: number): number[] => [v & 255, (v >>> 8) & 255, (v >>> 16) & 255, (v >>> 24) & 255];
-const EAGER = { threshold: 1, batch: 1 };
+const EAGER = { threshold: 1, batch: 1, background: false };
 
 /** add eax, imm (`step`); dec ecx; jnz back; `then` */
 const counting = (step: number, then: number[]): number[] => [0x05, ...word32(step), 0xff, 0xc9, 0x75, 0xf7, ...then];
@@ -93,6 +93,32 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     expect(b.core.tier!.statistics()).toMatchObject({ regions: 0, bytes: 0 });
     for (const m of [a, b]) m.runUntil(3000);
     expect(regions(b)).toBeGreaterThan(0);
+    expect(compareMachines(a, b)).toBeNull();
+  });
+
+  it('code that changes while another thread translates it', () => {
+    const [a, b] = machines(mode, counting(1, [0xeb, 0xf5]), { threshold: 1, batch: 1, background: true });
+    const arrive = (): void => {
+      // the answer comes through a port that is polled: no event loop is needed
+      const cell = new Int32Array(new SharedArrayBuffer(4));
+      for (let n = 0; n < 6000 && b.core.tier!.outstanding > 0; n++) {
+        Atomics.wait(cell, 0, 0, 10);
+        b.core.tier!.poll();
+      }
+      expect(b.core.tier!.outstanding).toBe(0);
+    };
+    for (const m of [a, b]) {
+      m.vcpu.setReg(1, 0x7fff_ffffn);
+      m.runUntil(1000);
+      m.mem.write32(CODE + 1, 0x1000);
+    }
+    expect(b.core.tier!.outstanding).toBeGreaterThan(0);
+    arrive();
+    expect(b.core.tier!.statistics().made).toBe(0);
+    for (const m of [a, b]) m.runUntil(3000);
+    arrive();
+    expect(regions(b)).toBeGreaterThan(0);
+    for (const m of [a, b]) m.runUntil(9000);
     expect(compareMachines(a, b)).toBeNull();
   });
 

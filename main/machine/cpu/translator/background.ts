@@ -1,0 +1,158 @@
+// Translation by another thread: orders with a copy of the decoded pages go out, modules come back and are fetched by polling, since a core runs
+// without returning to the event loop. One thread serves all cores of the thread that made them.
+// Invariant: an answer is used only if what it was made from is still what is decoded there; when it comes never changes what a guest computes.
+
+import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { CodePage } from '../code-cache.ts';
+import type { HostMemory } from '../host-memory.ts';
+import { FIRST_REGION, OP, OP_BYTES, PAGE_CODE, REGION_ORIGINALS } from '../layout.ts';
+import type { RegionFunction, RegionRequest } from './interface.ts';
+
+export interface TranslationOrder {
+  readonly order: number;
+  readonly host: number;
+  readonly mode: 32 | 64;
+  /** The decoded pages: address and words of the map, addresses and bytes of its records. */
+  readonly pages: readonly {
+    readonly frame: number;
+    readonly map: number;
+    readonly words: Uint32Array;
+    readonly records: readonly number[];
+    readonly bytes: Uint8Array;
+  }[];
+  readonly requests: readonly RegionRequest[];
+}
+export interface TranslationAnswer {
+  readonly order: number;
+  readonly made: {
+    readonly functions: readonly RegionFunction[];
+    readonly module: WebAssembly.Module;
+    readonly codeBytes: number;
+  } | null;
+  /** Our own mistake, for the thread that asked to throw. */
+  readonly error: string | null;
+  readonly milliseconds: number;
+}
+/** An answer with what it has to be compared to. */
+export interface Translation extends TranslationAnswer {
+  readonly mode: 32 | 64;
+  readonly requests: readonly RegionRequest[];
+  /** The functions whose code has not changed meanwhile. */
+  readonly current: readonly RegionFunction[];
+}
+
+interface Waiting {
+  readonly mode: 32 | 64;
+  readonly requests: readonly RegionRequest[];
+  readonly maps: ReadonlyMap<number, Uint32Array>;
+  readonly deliver: (t: Translation) => void;
+  readonly mem: HostMemory;
+}
+
+/** The thread and its port, made when first needed. */
+class Service {
+  readonly #port: MessagePort;
+  readonly #waiting = new Map<number, Waiting>();
+  #orders = 0;
+
+  constructor() {
+    const { port1, port2 } = new MessageChannel();
+    const source = import.meta.url.endsWith('.ts');
+    const file = new URL(source ? './worker.ts' : '../../../translator-worker.js', import.meta.url);
+    const worker = new Worker(file, { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
+    // neither keeps the process alive
+    worker.unref();
+    this.#port = port1;
+    port1.unref();
+  }
+
+  send(host: number, w: Waiting, pages: TranslationOrder['pages']): void {
+    const order = this.#orders++;
+    this.#waiting.set(order, w);
+    this.#port.postMessage({ order, host, mode: w.mode, pages, requests: w.requests } satisfies TranslationOrder);
+  }
+  forget(host: number): void {
+    this.#port.postMessage({ forget: host });
+  }
+  /** Hands out the answers that have come; they may be for other hosts of this thread. */
+  poll(): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.#port) as { message: TranslationAnswer } | undefined;
+      if (!received) return;
+      const answer = received.message;
+      const w = this.#waiting.get(answer.order)!;
+      this.#waiting.delete(answer.order);
+      if (answer.error !== null) throw new Error(`The translator failed: ${answer.error}`);
+      const current = (answer.made?.functions ?? []).filter((f) => isCurrent(w, f));
+      w.deliver({ ...answer, mode: w.mode, requests: w.requests, current });
+    }
+  }
+}
+let service: Service | null = null;
+let hosts = 0;
+const gone = new FinalizationRegistry<number>((host) => service?.forget(host));
+
+/** The same records lie at all places the function was made from. */
+function isCurrent({ mem, maps }: Waiting, { request, offsets }: RegionFunction): boolean {
+  const words = maps.get(request.frame)!;
+  const map = mem.u32[(PAGE_CODE >> 2) + request.frame]!;
+  if (map === 0 || mem.u32[(map + CodePage.key) >> 2] !== request.key) return false;
+  return offsets.every((o) => words[o] !== 0 && mem.u32[(map >> 2) + o] === words[o]);
+}
+
+/** The orders of one host. */
+export class BackgroundTranslator {
+  readonly #mem: HostMemory;
+  readonly #host = hosts++;
+  readonly #deliver: (t: Translation) => void;
+  /** Orders that were given before are answered for nothing: record addresses are used again. */
+  #generation = 0;
+  /** Orders that have not been answered. */
+  outstanding = 0;
+
+  /** @param deliver called from `poll` */
+  constructor(mem: HostMemory, deliver: (t: Translation) => void) {
+    this.#mem = mem;
+    this.#deliver = deliver;
+    gone.register(this, this.#host);
+  }
+
+  order(mode: 32 | 64, requests: readonly RegionRequest[]): void {
+    const mem = this.#mem;
+    const maps = new Map<number, Uint32Array>();
+    const pages: TranslationOrder['pages'][number][] = [];
+    for (const { frame } of requests) {
+      if (maps.has(frame)) continue;
+      const map = mem.u32[(PAGE_CODE >> 2) + frame]!;
+      const words = mem.u32.slice(map >> 2, (map + CodePage.bytes) >> 2);
+      maps.set(frame, words);
+      const records: number[] = [];
+      for (let o = 0; o < 4096; o++) if (words[o] !== 0) records.push(words[o]!);
+      const bytes = new Uint8Array(records.length * OP_BYTES);
+      const u16 = new Uint16Array(bytes.buffer);
+      records.forEach((at, n) => {
+        bytes.set(mem.u8.subarray(at, at + OP_BYTES), n * OP_BYTES);
+        // the slots of other regions mean nothing over there
+        const handler = (n * OP_BYTES + OP.handler) >> 1;
+        if (u16[handler]! >= FIRST_REGION) u16[handler] = mem.u16[(REGION_ORIGINALS >> 1) + u16[handler]!]!;
+      });
+      pages.push({ frame, map, words, records, bytes });
+    }
+    const generation = this.#generation;
+    this.outstanding++;
+    const deliver = (t: Translation): void => {
+      this.outstanding--;
+      this.#deliver(generation === this.#generation ? t : { ...t, current: [] });
+    };
+    service ??= new Service();
+    service.send(this.#host, { mode, requests, maps, deliver, mem }, pages);
+  }
+
+  poll(): void {
+    service?.poll();
+  }
+  /** All records are gone. */
+  forget(): void {
+    this.#generation++;
+  }
+}

@@ -1,0 +1,53 @@
+// A thread that translates for the cores of the thread that started it, so that their guests do not wait (background.ts).
+// It keeps a copy of the decoded code it was sent, at the addresses it has in the host's memory.
+
+import { workerData, type MessagePort } from 'node:worker_threads';
+import { OP_BYTES, PAGE_CODE, RAM_BASE } from '../layout.ts';
+import type { TranslationAnswer, TranslationOrder } from './background.ts';
+import { translateRegions } from './translate.ts';
+
+/** A copy of what translation reads of one host's memory. It grows to the highest address it has been sent. */
+class CodeCopy {
+  readonly #buffer = new ArrayBuffer(PAGE_CODE * 2, { maxByteLength: RAM_BASE });
+  readonly #u8 = new Uint8Array(this.#buffer);
+  readonly u32 = new Uint32Array(this.#buffer);
+  readonly view = new DataView(this.#buffer);
+
+  take({ frame, map, words, records, bytes }: TranslationOrder['pages'][number]): void {
+    const end = records.reduce((most, at) => Math.max(most, at + OP_BYTES), map + words.byteLength);
+    if (end > this.#buffer.byteLength) this.#buffer.resize(Math.min(RAM_BASE, Math.ceil(end / 2 ** 24) * 2 ** 24));
+    this.u32[(PAGE_CODE >> 2) + frame] = map;
+    this.u32.set(words, map >> 2);
+    records.forEach((at, n) => this.#u8.set(bytes.subarray(n * OP_BYTES, (n + 1) * OP_BYTES), at));
+  }
+}
+
+const { port } = workerData as { port: MessagePort };
+const hosts = new Map<number, CodeCopy>();
+
+function translate({ host, mode, pages, requests }: TranslationOrder): TranslationAnswer['made'] {
+  let mem = hosts.get(host);
+  if (!mem) hosts.set(host, (mem = new CodeCopy()));
+  for (const page of pages) mem.take(page);
+  const made = translateRegions({ mem }, mode, requests);
+  return (
+    made && { functions: made.functions, codeBytes: made.bytes.length, module: new WebAssembly.Module(made.bytes) }
+  );
+}
+
+port.on('message', (order: TranslationOrder | { forget: number }) => {
+  if ('forget' in order) {
+    hosts.delete(order.forget);
+    return;
+  }
+  const start = performance.now();
+  let made: TranslationAnswer['made'] = null;
+  let error: string | null = null;
+  try {
+    made = translate(order);
+  } catch (e) {
+    error = e instanceof Error ? (e.stack ?? e.message) : String(e);
+  }
+  const answer: TranslationAnswer = { order: order.order, made, error, milliseconds: performance.now() - start };
+  port.postMessage(answer);
+});
