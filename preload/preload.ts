@@ -56,7 +56,11 @@ const bridge: BulkheadBridge = {
   files: {
     open: (kind) => ask(request.filesOpen, kind),
     save: (kind, suggestedName) => ask(request.filesSave, kind, suggestedName),
-    pathOf: (file) => webUtils.getPathForFile(file as File),
+    pathOf: (file) => {
+      const path = webUtils.getPathForFile(file as File);
+      if (path !== '') void ask(request.filesDropped, path);
+      return path;
+    },
     onOpenRequest: (listener) => {
       const stop = listen(notice.openRequest, listener);
       void ask<readonly string[]>(request.filesTakeOpenRequests).then((paths) => {

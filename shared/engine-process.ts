@@ -10,6 +10,8 @@
 export type ToEngine =
   /** Carries one port in `event.ports[0]`: serve the lab's RPC on it until it closes. */
   | { readonly type: 'attach'; readonly window: number }
+  /** Files that the person chose, dropped or gave at the start: windows may name them from now on. */
+  | { readonly type: 'grant'; readonly paths: readonly string[] }
   /** Save what is unsaved, close the lab file, end with exit code 0. After ENGINE_STOP_LIMIT_MS the process is killed. */
   | { readonly type: 'stop' };
 

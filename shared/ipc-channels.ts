@@ -10,6 +10,7 @@ export const channels = {
     engineOpenLab: 'engine:open-lab',
     filesOpen: 'files:open',
     filesSave: 'files:save',
+    filesDropped: 'files:dropped',
     filesTakeOpenRequests: 'files:take-open-requests',
     menuSetEnabled: 'menu:set-enabled',
     themeState: 'theme:state',

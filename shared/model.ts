@@ -226,12 +226,24 @@ export const Template = z.object({
 });
 export type Template = z.output<typeof Template>;
 
+/** What leaves a host over the link, bytes per second of lab time over its last second. */
+export const LinkTraffic = z.object({
+  from: z.string(),
+  /** Frames of guests, as they are on the wire. */
+  guestBytesPerSecond: z.number(),
+  /** Streams of migrations, their payload. */
+  migrationBytesPerSecond: z.number(),
+});
+export type LinkTraffic = z.output<typeof LinkTraffic>;
+
 export const LabStatus = z.object({
   name: z.string(),
   path: z.string(),
   clock: ClockStatus,
   hosts: z.array(HostStatus),
   link: LinkSpec,
+  /** One entry for each host that has sent something. */
+  traffic: z.array(LinkTraffic).optional(),
   domains: z.array(DomainStatus),
   tasks: z.array(Task),
   seed: z.number(),

@@ -41,6 +41,8 @@ export class EngineProcess extends EventEmitter<EngineEvents> {
   #stopping = false;
   #lastErrorLine = '';
   #ended: Promise<void> = Promise.resolve();
+  /** Files that windows may name: every engine is told of all. */
+  readonly #granted = new Set<string>();
 
   constructor(options: EngineProcessOptions) {
     super();
@@ -98,6 +100,15 @@ export class EngineProcess extends EventEmitter<EngineEvents> {
     return state.generation;
   }
 
+  /** Lets windows name files that a person chose, dropped or gave at the start. */
+  grant(paths: readonly string[]): void {
+    for (const path of paths) this.#granted.add(path);
+    if (paths.length > 0 && this.#state?.phase === 'running') this.#child?.postMessage({ type: 'grant', paths });
+  }
+  isGranted(path: string): boolean {
+    return this.#granted.has(path);
+  }
+
   /** Ends the engine cleanly; kills it when it does not end in time. Resolves when it is gone. */
   async stop(): Promise<void> {
     const child = this.#child;
@@ -136,6 +147,7 @@ export class EngineProcess extends EventEmitter<EngineEvents> {
     switch (message.type) {
       case 'ready':
         this.#savedUpTo = message.savedUpTo;
+        if (this.#granted.size > 0) this.#child?.postMessage({ type: 'grant', paths: [...this.#granted] });
         this.#enter({ phase: 'running', generation, labPath });
         return;
       case 'saved':

@@ -67,6 +67,7 @@ function run(): void {
     });
   };
   const openFromOutside = (files: readonly string[]): void => {
+    engine.grant(files);
     openRequests.add(files);
     const window = BrowserWindow.getAllWindows()[0];
     if (window === undefined) {
@@ -146,6 +147,7 @@ function run(): void {
     app.setAboutPanelOptions({ applicationName: 'Bulkhead', applicationVersion: app.getVersion() });
 
     const [firstLab, ...others] = options.files.filter(isLabFile);
+    engine.grant(options.files);
     openRequests.add([...others, ...options.files.filter((file) => !isLabFile(file))]);
     void openLab(firstLab ?? lastLab());
     openWindow();

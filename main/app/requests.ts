@@ -51,19 +51,32 @@ export function handleRequests(targets: RequestTargets): void {
     requireRunning(await targets.engine.restart());
   });
   handle(request.engineOpenLab, z.tuple([absolutePath]), async (_window, path) => {
+    if (!targets.engine.isGranted(path)) throw new Error(`${path} was not opened: choose the lab in the dialog.`);
     requireRunning(await targets.openLab(path));
   });
 
   handle(
     request.filesOpen,
     z.tuple([z.enum(['lab', 'import', 'ramdisk', 'disk', 'domain'])]),
-    (window, kind: OpenKind) => openFiles(window, kind),
+    async (window, kind: OpenKind) => {
+      const paths = await openFiles(window, kind);
+      targets.engine.grant(paths);
+      return paths;
+    },
   );
   handle(
     request.filesSave,
     z.tuple([z.enum(['lab', 'console', 'trace', 'figures', 'domain']), fileName]),
-    (window, kind: SaveKind, suggestedName: string) => saveFile(window, kind, suggestedName),
+    async (window, kind: SaveKind, suggestedName: string) => {
+      const path = await saveFile(window, kind, suggestedName);
+      if (path !== null) targets.engine.grant([path]);
+      return path;
+    },
   );
+  // The preload script asks for a real file that was dropped or picked; a page cannot.
+  handle(request.filesDropped, z.tuple([absolutePath]), (_window, path) => {
+    targets.engine.grant([path]);
+  });
   handle(request.filesTakeOpenRequests, noArguments, (window) => targets.takeOpenRequests(window));
 
   handle(request.menuSetEnabled, z.tuple([z.record(z.string().max(64), z.boolean())]), (_window, enabled) => {

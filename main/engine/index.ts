@@ -6,10 +6,11 @@ import { toSentences } from '../../shared/errors.ts';
 import type { FromEngine, ToEngine } from '../../shared/engine-process.ts';
 import { HostSpec } from '../../shared/model.ts';
 import { fromElectronPort } from '../../shared/rpc.ts';
-import { readKernel } from './kernels.ts';
+import { readKernel, templates } from './kernels.ts';
 import { SCROLLBACK_BYTES } from './console-log.ts';
 import { Lab } from './lab.ts';
 import { LabFile } from './lab-file.ts';
+import { PathGrants } from './path-grants.ts';
 import { LabServer, type LabStore } from './service.ts';
 
 /** Electron's process.parentPort: messages arrive as events with data and ports. */
@@ -82,7 +83,8 @@ async function main(parent: ParentPort): Promise<void> {
       pauseOnCrash: true,
     });
     const store = new Autosave(file, lab, (savedUpTo) => parent.postMessage({ type: 'saved', savedUpTo }));
-    const server = new LabServer(lab, store);
+    const grants = new PathGrants(templates());
+    const server = new LabServer(lab, store, grants);
     if (saved) await lab.restore(saved);
     else {
       lab.noteCreated();
@@ -90,6 +92,7 @@ async function main(parent: ParentPort): Promise<void> {
     }
     parent.on('message', ({ data, ports }) => {
       if (data.type === 'attach') server.attach(fromElectronPort(ports[0]));
+      else if (data.type === 'grant') grants.grant(data.paths);
       else
         void lab.close().then(() => {
           store.close();

@@ -8,6 +8,7 @@
 // Invariant: the same frames in the same order give the same losses and times; nothing here looks at another clock.
 
 import type { LinkSpec } from '../../shared/model.ts';
+import { LinkTraffic } from './link-traffic.ts';
 import type { LinkFrame } from '../toolstack/simulated-host.ts';
 
 const MSS = 1448;
@@ -39,6 +40,8 @@ export class Link {
   /** Which host an address was last heard on. */
   readonly #learned = new Map<string, string>();
   framesLost = 0;
+  /** What is shown of it. */
+  readonly traffic = new LinkTraffic();
 
   /** @param seed decides which frames are lost */
   constructor(spec: () => LinkSpec, seed: number) {
@@ -70,6 +73,7 @@ export class Link {
       const ns = frameNs(link, frame.bytes.length);
       port.busyUntil = Math.max(port.busyUntil, frame.at) + ns;
       port.busyNs += ns;
+      this.traffic.note(from, 'guests', Math.max(frame.bytes.length + FRAME_OVERHEAD, SHORTEST_ON_WIRE));
       this.#learned.set(macAt(frame.bytes, 6), from);
       if (link.loss > 0 && this.#next() < link.loss) {
         this.framesLost++;
@@ -124,6 +128,7 @@ export class Link {
   forget(host: string): void {
     this.#arriving.delete(host);
     this.#ports.delete(host);
+    this.traffic.forget(host);
   }
 }
 

@@ -299,7 +299,10 @@ export class Migrations {
       to: now,
       bytesPerNs,
     });
-    for (const { at, bytes } of chunks) run.inFlight.push({ at: at + run.latencyNs, bytes });
+    for (const { at, bytes } of chunks) {
+      run.inFlight.push({ at: at + run.latencyNs, bytes });
+      this.#lab.network.traffic.note(run.report.from, 'migrations', bytes.length);
+    }
     run.allSent = report.phase === 'sent';
     if (chunks.length || report.phase === 'suspending') run.movedAt = now;
     takeSenderReport(run.report, report, now);

@@ -10,6 +10,7 @@ import { templates } from './kernels.ts';
 import { inspectionService } from './inspection-service.ts';
 import type { Lab } from './lab.ts';
 import { migrationService } from './migration-service.ts';
+import type { PathGrants } from './path-grants.ts';
 
 const STATUS_EVERY_MS = 100;
 const FIGURES_EVERY_MS = 200;
@@ -24,6 +25,7 @@ export interface LabStore {
 export class LabServer {
   readonly #lab: Lab;
   readonly #store: LabStore;
+  readonly #paths: PathGrants | null;
   readonly #statusListeners = new Set<(s: LabStatus) => void>();
   readonly #eventListeners = new Set<(e: LabEvent[]) => void>();
   #dirty = false;
@@ -32,9 +34,11 @@ export class LabServer {
   #cpuAt = performance.now();
   #cpuPercent = 0;
 
-  constructor(lab: Lab, store: LabStore) {
+  /** @param paths which files windows may name; null = any, for those who could open them anyway */
+  constructor(lab: Lab, store: LabStore, paths: PathGrants | null = null) {
     this.#lab = lab;
     this.#store = store;
+    this.#paths = paths;
     lab.onChanged = () => this.#changed();
     lab.onEvents = (e) => {
       for (const l of this.#eventListeners) l(e);
@@ -68,6 +72,7 @@ export class LabServer {
       clock: lab.clock.status,
       hosts: lab.hostStatuses(),
       link: lab.link,
+      traffic: lab.network.traffic.rates(lab.clock.now),
       domains: [...lab.domains.values()].map((d) => ({ ...d.status, consoleBytes: d.console.end })),
       tasks: lab.tasks.list,
       seed: lab.seed,
@@ -82,7 +87,8 @@ export class LabServer {
 
   /** Serves one window or client until its port closes. */
   attach(port: PortLike): void {
-    serve(labService, this.#implementation(), port);
+    const { methods, events } = this.#implementation();
+    serve(labService, { methods: this.#paths?.guarded(methods) ?? methods, events }, port);
   }
 
   #implementation(): LabImplementation {
