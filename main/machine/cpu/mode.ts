@@ -22,6 +22,9 @@ export const ModeKey = {
 /** The key of all 64-bit code. */
 export const MODE_KEY_64 = ModeKey.Code64 | ModeKey.Flat | ModeKey.FlatCode;
 
+/** 32-bit code with everything flat. */
+export const FLAT_32 = ModeKey.Code32 | ModeKey.Stack32 | ModeKey.Flat | ModeKey.FlatCode;
+
 /** Segments with a lower limit are never treated as flat: too many pages would straddle it. */
 export const MIN_FLAT_LIMIT = 64 * 1024 * 1024 - 1;
 

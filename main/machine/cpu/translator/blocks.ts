@@ -20,6 +20,17 @@ const OPERANDS = new Set([...'EGZAMRIJOXVWUNQS', 'CL', 'DX', '1']);
 /** Floating point whose common cases are WebAssembly; their routines are left to the interpreter. */
 const FLOATING = /^(sse_|x87$)/;
 
+/** System routines that translated code calls; behind them control goes on with the next instruction or where F.rip says. */
+const CALLED = new Set([
+  ...['rdtsc', 'rdtscp', 'cli', 'sti', 'pushf', 'popf', 'mov_from_cr', 'swapgs', 'cpuid', 'rdmsr', 'invlpg'],
+  ...['in_imm', 'in_dx', 'out_imm', 'out_dx', 'rdfsbase', 'rdgsbase', 'xgetbv'],
+]);
+/** Routines behind which control is always elsewhere. */
+const TRANSFERS = new Set(['int_n', 'iret', 'syscall', 'sysret', 'sysenter', 'sysexit']);
+/** Whether the meaning of an instruction is a routine that translated code calls. */
+export const callsRoutine = ({ instruction: { routine } }: Handler): boolean =>
+  routine !== undefined && (CALLED.has(routine) || TRANSFERS.has(routine));
+
 /** How control goes on behind an instruction. */
 export type Onward = 'next' | 'conditional' | 'jump' | 'call' | 'indirect' | 'return';
 
@@ -43,7 +54,8 @@ export interface Region {
 }
 
 function onwardOf(h: Handler): Onward {
-  const { name } = h.instruction;
+  const { name, routine } = h.instruction;
+  if (routine !== undefined) return TRANSFERS.has(routine) ? 'indirect' : 'next';
   if (CONDITIONAL.has(name)) return 'conditional';
   const direct = h.operands[0]?.kind === 'J';
   if (name === 'jmp') return direct ? 'jump' : 'indirect';
@@ -55,6 +67,7 @@ function onwardOf(h: Handler): Onward {
 export function isTranslated(h: Handler | undefined, record: OperationRecord, mode: 32 | 64): boolean {
   if (!h) return false;
   const { routine, name } = h.instruction;
+  if (callsRoutine(h)) return !(mode === 32 && h.general);
   if (routine !== undefined && !FLOATING.test(routine)) return false;
   if (!h.operands.every((o) => OPERANDS.has(o.kind))) return false;
   const onward = onwardOf(h);

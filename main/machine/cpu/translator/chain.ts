@@ -17,6 +17,8 @@ import {
   TLB_ENTRIES,
   TLB_TAG_EXEC,
 } from '../layout.ts';
+import { FLAT_32, MODE_KEY_64 } from '../mode.ts';
+import { countJump } from './hotness.ts';
 import { RegionExit } from './interface.ts';
 
 const Z = i32(0);
@@ -28,6 +30,9 @@ export function defineChain(m: ModuleBuilder, mode: 32 | 64): void {
     const left = (c: E): void => f.if(c, () => f.return(i32(RegionExit.Left)), undefined, false);
     const fuel = f.let(state(F.fuel));
     left(fuel.leS(0));
+    // elsewhere F.rip is no linear address
+    const flat = mode === 64 ? MODE_KEY_64 : FLAT_32;
+    left(state(F.mode).and(flat).ne(flat));
     const rip = f.let(mode === 64 ? Z.ld64(STATE + F.rip) : state(F.rip));
     const page = f.let(mode === 64 ? rip.and(-4096n) : rip.and(-4096));
     const lo = rip.lo();
@@ -40,9 +45,13 @@ export function defineChain(m: ModuleBuilder, mode: 32 | 64): void {
     const record = f.let(map.add(lo.and(4095).shl(2)).ld32());
     left(record.eqz());
     const handler = f.let(record.ld16u(OP.handler));
-    left(handler.ltU(FIRST_REGION));
+    left(handler.eqz());
     f.st64(Z, STATE + SLOT_PAGE_BASE, page.zx());
     f.st32(Z, STATE + F.codeFrame, frame);
+    f.if(handler.ltU(FIRST_REGION), () => {
+      countJump(f, record, i32(1));
+      f.return(record);
+    });
     f.st32(Z, STATE + F.fuel, fuel.sub(1));
     f.returnCallIndirect(['i32'], ['i32'], handler, record);
   });

@@ -69,6 +69,15 @@ export class RegionFlags {
     f.st32(Z, STATE + F.ccOp, this.#kind);
   }
 
+  /** Reads the state's flags again. */
+  reload(): void {
+    this.#f.set(this.#ccR, Z.ld64(STATE + F.ccR));
+    this.#f.set(this.#ccA, Z.ld64(STATE + F.ccA));
+    this.#f.set(this.#ccB, Z.ld64(STATE + F.ccB));
+    this.#f.set(this.#kind, Z.ld32(STATE + F.ccOp));
+    this.at = null;
+  }
+
   // ---- setting
 
   #setResult(size: Size, r: E): void {

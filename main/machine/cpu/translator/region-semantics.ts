@@ -21,7 +21,7 @@ import {
 } from '../layout.ts';
 import type { OperationRecord } from './operation-record.ts';
 import type { RegionFlags } from './region-flags.ts';
-import type { RegionInstruction } from './blocks.ts';
+import { callsRoutine, type RegionInstruction } from './blocks.ts';
 
 /** Variables of the function being written, and how it is left. */
 export interface RegionState {
@@ -40,6 +40,8 @@ export interface RegionState {
   before: number;
   /** Leaves; the interpreter executes the instruction of a record. Flags and count are those in front of it. */
   bail(record: number): void;
+  /** Does what a system routine does, with everything in the state; goes on behind the instruction only if nothing else is to be done. */
+  callRoutine(name: string, record: OperationRecord): void;
   /** Goes to a place relative to the page, inside the region or out of it. */
   go(offset: bigint): void;
   /** Goes to a linear address that is only known at run time; `record` is the instruction that goes there. */
@@ -88,6 +90,7 @@ export class TranslatorSemantics extends Semantics {
   private readonly region: RegionState;
   private readonly general: boolean;
   private readonly wanted: boolean;
+  private readonly callsRoutine: boolean;
   /** Branches of the meaning around this point. */
   private conditional = 0;
   private readonly undo: (() => void)[] = [];
@@ -106,6 +109,7 @@ export class TranslatorSemantics extends Semantics {
     this.record = record;
     this.region = region;
     this.general = h.general;
+    this.callsRoutine = callsRoutine(h);
     this.wanted = wanted;
   }
 
@@ -115,6 +119,13 @@ export class TranslatorSemantics extends Semantics {
     const before = flags.at;
     if (this.instruction.routine === undefined) {
       this.instruction.meaning(this);
+      return;
+    }
+    if (this.callsRoutine) {
+      // it sees and may change everything
+      this.facts.bails = true;
+      this.facts.readsFlags = true;
+      this.region.callRoutine(this.instruction.routine, this.record);
       return;
     }
     // its common cases end in `done`, the others in `system`

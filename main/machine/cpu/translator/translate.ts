@@ -6,8 +6,10 @@ import { E, i32, i64 } from '../../wasm/expr.ts';
 import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { interpreterImage } from '../interpreter.ts';
-import { F, GPR, OP, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
-import { ModeKey } from '../mode.ts';
+import { UNUSUAL } from '../fast-calls.ts';
+import { FAST_ROUTINES } from '../fast-events.ts';
+import { F, FIRST_REGION, GPR, Next, OP, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
+import { FLAT_32, ModeKey } from '../mode.ts';
 import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
 import {
   RegionExit,
@@ -16,14 +18,12 @@ import {
   type RegionModule,
   type RegionRequest,
 } from './interface.ts';
+import type { OperationRecord } from './operation-record.ts';
 import { RegionFlags } from './region-flags.ts';
 import { NO_PAGE, TranslatorSemantics, type Facts, type PageCache, type RegionState } from './region-semantics.ts';
-import { findRegion, type Region, type RegionInstruction } from './blocks.ts';
+import { callsRoutine, findRegion, type Region, type RegionInstruction } from './blocks.ts';
 
 const Z = i32(0);
-/** What 32-bit code must run with: everything flat. */
-const FLAT = ModeKey.Flat | ModeKey.FlatCode;
-const FLAT_32 = FLAT | ModeKey.Code32 | ModeKey.Stack32;
 /** Attributes of a data segment without surprises. */
 const PLAIN_FORBIDS = SegAttr.Unusable | SegAttr.Code | SegAttr.DC;
 
@@ -47,8 +47,15 @@ interface Analysed {
   readonly wanted: readonly (readonly boolean[])[];
 }
 
+/** The function that does what a system routine does; the generated one first, if there is one (it answers UNUSUAL for what it leaves). */
+const routineFunctions = (name: string): string[] => [
+  ...(FAST_ROUTINES.has(name) ? [`fast_${name}`] : []),
+  `sys_${name}`,
+];
+
 /** Functions of the interpreter that translated code may call: imported by those who do. */
 function declareShared(m: ModuleBuilder, mode: 32 | 64, names: ReadonlySet<string> | null): void {
+  for (const name of names ?? []) if (/^(sys|fast)_/.test(name)) m.import(name, ['i32'], ['i32']);
   for (const s of interpreterImage(mode).shared) if (!names || names.has(s.name)) m.import(s.name, s.params, s.results);
 }
 
@@ -61,7 +68,7 @@ function observe(f: FunctionBuilder, mode: 32 | 64, region: Region): Facts[][] {
     registers: Array.from({ length: 16 }, () => address),
     flags: new RegionFlags(f),
     ...{ pageBase: address, tlb: word, segmentBase: () => address, lastPage: () => null, before: 0 },
-    ...{ bail: nowhere, go: nowhere, goTo: nowhere },
+    ...{ bail: nowhere, go: nowhere, goTo: nowhere, callRoutine: () => {} },
   };
   const facts = (instruction: RegionInstruction, wanted: boolean): Facts => {
     state.flags.at = null;
@@ -90,6 +97,9 @@ function analyse(mode: 32 | 64, region: Region, calls: Set<string>): Analysed {
     facts = observe(f, mode, region);
   });
   m.build(16);
+  for (const { instructions } of region.blocks)
+    for (const { handler } of instructions)
+      if (callsRoutine(handler)) for (const name of routineFunctions(handler.instruction.routine!)) calls.add(name);
   const lengths = region.blocks.map((b) => b.instructions.length);
   const liveAtStart = region.blocks.map(() => false);
   const wanted = region.blocks.map((b) => b.instructions.map(() => true));
@@ -155,6 +165,8 @@ class RegionWriter implements RegionState {
   readonly #f: FunctionBuilder;
   readonly #a: Analysed;
   readonly #fuel: Local;
+  readonly #used: readonly number[];
+  readonly #written: readonly number[];
   readonly #rip: Local;
   readonly #result: Local;
   readonly #segments = new Map<number, Local>();
@@ -174,6 +186,8 @@ class RegionWriter implements RegionState {
     const all = (pick: (x: Facts) => ReadonlySet<number>): number[] => [...new Set(facts.flatMap((x) => [...pick(x)]))];
     const used = new Set([...all((x) => x.read), ...all((x) => x.written)]);
     const written = all((x) => x.written);
+    this.#written = written;
+    this.#used = [...used];
     const load = (offset: number): E => (mode === 64 ? Z.ld64(STATE + offset) : Z.ld32(STATE + offset));
     const record = f.params[0]!;
     this.#fuel = f.let(Z.ld32(STATE + F.fuel).add(1));
@@ -220,14 +234,63 @@ class RegionWriter implements RegionState {
       });
       f.set(this.#rip, this.#address(this.#result.ld16u(OP.pageOffset)));
     });
-    for (const n of written)
-      if (mode === 64) f.st64(Z, STATE + GPR + n * 8, this.registers[n]!);
-      else f.st32(Z, STATE + GPR + n * 8, this.registers[n]!);
+    this.#spillRegisters();
     this.flags.spill();
     f.st32(Z, STATE + F.fuel, this.#fuel);
     this.#setRip(f, this.#rip);
     f.if(this.#result.eq(RegionExit.Left), () => f.returnCall('region_next'));
     f.return(this.#result);
+  }
+
+  #spillRegisters(): void {
+    const f = this.#f;
+    for (const n of this.#written)
+      if (this.#a.mode === 64) f.st64(Z, STATE + GPR + n * 8, this.registers[n]!);
+      else f.st32(Z, STATE + GPR + n * 8, this.registers[n]!);
+  }
+  callRoutine(name: string, record: OperationRecord): void {
+    const f = this.#f;
+    const { mode, region } = this.#a;
+    this.flags.settle();
+    this.flags.at = null;
+    this.#spillRegisters();
+    this.flags.changed = true;
+    this.flags.spill();
+    const left = f.let(this.#fuel.sub(this.before + 1));
+    f.st32(Z, STATE + F.fuel, left);
+    this.#setRip(f, this.#address(i32(record.pageOffset)));
+    const next = f.local('i32');
+    const op = i32(record.address);
+    const [first, second] = routineFunctions(name);
+    f.set(next, f.call(first!, op));
+    if (second !== undefined) f.if(next.eq(UNUSUAL), () => f.set(next, f.call(second, op)), undefined, false);
+    f.if(next, () => {
+      f.if(next.eq(Next.Jump), () => f.returnCall('region_next'));
+      f.if(next.eq(Next.Fault), () => {
+        f.st32(Z, STATE + F.fuel, left.add(1));
+        f.return(i32(RegionExit.Fault));
+      });
+      f.return(next);
+    });
+    // an interrupt waits, or this very code has been overwritten
+    const entry = i32(region.blocks[0]!.instructions[0]!.record.address);
+    const stop = Z.ld32(STATE + F.fuel)
+      .ne(left)
+      .or(entry.ld16u(OP.handler).ltU(FIRST_REGION));
+    f.if(
+      stop,
+      () => {
+        this.#setRip(f, this.#address(i32(record.pageOffset + record.length)));
+        f.return(i32(RegionExit.Left));
+      },
+      undefined,
+      false,
+    );
+    const load = (offset: number): E => (mode === 64 ? Z.ld64(STATE + offset) : Z.ld32(STATE + offset));
+    for (const n of this.#used) f.set(this.registers[n]!, load(GPR + n * 8));
+    for (const [s, base] of this.#segments) f.set(base, load(F.segBase + s * 8));
+    for (const { tag } of this.#pages.values()) f.set(tag, NO_PAGE);
+    this.flags.reload();
   }
 
   #setRip(f: FunctionBuilder, v: E): void {
