@@ -12,8 +12,6 @@ import type { Lab } from './lab.ts';
 import type { LabDomain } from './lab-domain.ts';
 import { doneSentence, type MigrationRun, newReport, phaseOf, takeSenderReport } from './migration-run.ts';
 
-/** Nothing moved over the link for so long: the connection is given up, virtual ns. */
-export const GIVE_UP_NS = 10e9;
 /** Length of the announcement of an address, bytes. */
 const ANNOUNCEMENT = 60;
 
@@ -34,6 +32,8 @@ export class Migrations {
   readonly #reports: MigrationReport[] = [];
   #turning: Promise<void> = Promise.resolve();
   readonly #listeners = new Set<() => void>();
+  /** When nothing moved over the link for so long, the connection is given up; virtual ns. */
+  giveUpNs = 10e9;
   /** Tests only: called when a run gets to a point; what it does (losing a host, cutting the link) happens there. */
   onPoint: ((point: MigrationPoint, round: number, run: MigrationRun) => void | Promise<void>) | null = null;
 
@@ -254,11 +254,11 @@ export class Migrations {
       run.drivenTo = now;
       if (run.completeAt !== null && (now >= run.completeAt + run.latencyNs || !sourceUp))
         await this.#handOver(run, now);
-      else if (now - run.movedAt > GIVE_UP_NS)
+      else if (now - run.movedAt > this.giveUpNs)
         throw new BulkheadError({
           code: 'not-possible-now',
           what: 'The connection between the hosts broke.',
-          why: `Nothing crossed the link for ${GIVE_UP_NS / 1e9} s of lab time.`,
+          why: `Nothing crossed the link for ${this.giveUpNs / 1e9} s of lab time.`,
           action: 'Repair the link, then start the migration again.',
         });
     } catch (error) {
