@@ -72,6 +72,8 @@ export class Host {
   readonly pcpus: Pcpu[] = [];
   readonly domains = new Map<number, Domain>();
   readonly control: Domain;
+  /** Domids of dead domains of which others still map pages: not given to anyone again. */
+  private readonly lingering = new Set<number>();
   readonly hypercalls = new HypercallTable();
   readonly wallClockBaseNs: bigint;
   readonly trace = new Trace(() => this.now());
@@ -158,7 +160,7 @@ export class Host {
     for (let tries = 0; tries < DOMID_FIRST_RESERVED; tries++) {
       const domid = this.nextDomid;
       this.nextDomid = domid + 1 >= DOMID_FIRST_RESERVED ? 1 : domid + 1;
-      if (this.domains.has(domid)) continue;
+      if (this.domains.has(domid) || this.lingering.has(domid)) continue;
       const d = new Domain(this, domid, kind, name, uuid);
       d.wallClockBaseNs = this.wallClockBaseNs;
       d.sharedInfoMfn = this.frames.allocateShared(domid);
@@ -210,7 +212,12 @@ export class Host {
         f.flags[mfn] &= ~FrameFlag.Pinned;
         this.types.putPageAndType(mfn);
       }
-    for (let mfn = 0; mfn < f.frames; mfn++) if (f.owner[mfn] === d.domid) f.release(mfn);
+    for (let mfn = 0; mfn < f.frames; mfn++)
+      if (f.owner[mfn] === d.domid) {
+        f.release(mfn);
+        // A page that another domain maps through a grant goes when that mapping does.
+        if (f.owner[mfn] === d.domid) this.lingering.add(d.domid);
+      }
     this.domains.delete(d.domid);
   }
 

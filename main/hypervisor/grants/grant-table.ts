@@ -32,12 +32,16 @@ const GTF = {
   reading: 8,
   writing: 16,
   sub_page: 256,
+  transfer_committed: 4,
+  transfer_completed: 8,
 } as const;
 const TRACE = {
   take: traceName('grant', 'take', ['ref', 'by', 'write']),
   giveBack: traceName('grant', 'give back', ['ref', 'write']),
 } as const;
 export const MAX_GRANT_FRAMES = 64;
+/** Most grants of others that a domain may have mapped at once. */
+export const MAX_MAPPINGS = 16384;
 const V1_PER_FRAME = PAGE / 8;
 const V2_PER_FRAME = PAGE / 16;
 const STATUS_PER_FRAME = PAGE / 2;
@@ -56,6 +60,20 @@ export interface Mapping {
   ref: number;
   readonly: boolean;
   mfn: number;
+  /** Mapped into the domain's own address space (GNTMAP_host_map), for a device (GNTMAP_device_map), or both. */
+  host: boolean;
+  device: boolean;
+  /** PV: the entry was named by its machine address, and will be again. */
+  containsPte?: boolean;
+}
+
+/** One end of a copy through a grant, held until released. */
+export interface CopyAccess {
+  readonly mfn: number;
+  /** First and last+1 byte that the grant allows. */
+  readonly from: number;
+  readonly to: number;
+  release(): void;
 }
 
 /** What a backend holds while it uses a granted page. */
@@ -76,6 +94,7 @@ export class GrantTable {
   readonly active = new Map<number, ActiveEntry>();
   readonly mappings = new Map<number, Mapping>();
   private nextHandle = 0;
+  private readonly freeHandles: number[] = [];
 
   constructor(d: Domain) {
     this.d = d;
@@ -156,9 +175,10 @@ export class GrantTable {
 
   /**
    * Takes an entry on behalf of `domid`.
+   * @param partly true when a grant of part of a page will do
    * @returns the active entry, or a negative GNTST status
    */
-  acquire(ref: number, domid: number, write: boolean): ActiveEntry | number {
+  acquire(ref: number, domid: number, write: boolean, partly = false): ActiveEntry | number {
     const { trace } = this.d.host;
     if (trace.recording) trace.add(TRACE.take, this.d.domid, 0, ref, domid, write ? 1 : 0);
     if (ref >= this.entries) return GrantStatus.bad_gntref;
@@ -166,9 +186,13 @@ export class GrantTable {
     const at = this.entry(ref);
     const flags = view.getUint16(at, true);
     if ((flags & GTF.type) !== GTF.permit_access) return GrantStatus.general_error;
+    // Part of a page can be copied, but not mapped.
+    if (!partly && this.version === 2 && flags & GTF.sub_page) return GrantStatus.general_error;
     if (view.getUint16(at + 2, true) !== domid) return GrantStatus.general_error;
     if (write && flags & GTF.readonly) return GrantStatus.general_error;
     let a = this.active.get(ref);
+    // While it is in use, an entry stands for the domain and frame it stood for first.
+    if (a && a.domid !== domid) return GrantStatus.general_error;
     if (!a) {
       const gfn =
         this.version === 1 ? view.getUint32(at + 4, true) : Number(view.getBigUint64(at + 8, true) & 0xffff_ffffn);
@@ -209,6 +233,73 @@ export class GrantTable {
     }
   }
 
+  /**
+   * Takes an entry for a copy: of a whole page, of part of one, or of what another domain granted to this one (version 2 only,
+   * one step; Xen: acquire_grant_for_copy).
+   * @returns the access, or a negative GNTST status
+   */
+  acquireForCopy(ref: number, domid: number, write: boolean, transitive = true): CopyAccess | number {
+    if (ref >= this.entries) return GrantStatus.bad_gntref;
+    const view = this.d.mem.view;
+    const at = this.entry(ref);
+    const flags = view.getUint16(at, true);
+    if (this.version === 2 && (flags & GTF.type) === GTF.transitive) {
+      if (!transitive || view.getUint16(at + 2, true) !== domid || (write && flags & GTF.readonly))
+        return GrantStatus.general_error;
+      const next = view.getUint16(at + 4, true);
+      const other = next === this.d.domid ? undefined : this.d.host.domain(next);
+      if (!other || other.dying) return GrantStatus.general_error;
+      return other.grants.acquireForCopy(view.getUint32(at + 8, true), this.d.domid, write, false);
+    }
+    const a = this.acquire(ref, domid, write, true);
+    if (typeof a === 'number') return a;
+    let from = 0;
+    let to = PAGE;
+    if (this.version === 2 && flags & GTF.sub_page) {
+      from = view.getUint16(at + 4, true);
+      to = Math.min(PAGE, from + view.getUint16(at + 6, true));
+    }
+    return { mfn: a.mfn, from, to, release: () => this.unacquire(ref, write) };
+  }
+
+  /**
+   * Takes a page that `domid` gives away, if the entry says so (GTF_accept_transfer).
+   * @param take moves the page's ownership; the guest frame it shall get is its argument; false when that is not possible
+   * @returns a GNTST status
+   */
+  acceptTransfer(ref: number, domid: number, mfn: number, take: (gfn: number) => boolean): number {
+    if (ref >= this.entries) return GrantStatus.bad_gntref;
+    const view = this.d.mem.view;
+    const at = this.entry(ref);
+    const flags = view.getUint16(at, true);
+    if ((flags & ~GTF.transfer_committed) !== GTF.accept_transfer || view.getUint16(at + 2, true) !== domid)
+      return GrantStatus.general_error;
+    if (flags & GTF.transfer_committed) return GrantStatus.general_error;
+    const gfn =
+      this.version === 1 ? view.getUint32(at + 4, true) : Number(view.getBigUint64(at + 8, true) & 0xffff_ffffn);
+    view.setUint16(at, flags | GTF.transfer_committed, true);
+    const taken = take(gfn);
+    if (taken && !this.d.hvm) {
+      if (this.version === 1) view.setUint32(at + 4, mfn, true);
+      else view.setBigUint64(at + 8, BigInt(mfn), true);
+    }
+    view.setUint16(at, taken ? flags | GTF.transfer_committed | GTF.transfer_completed : flags, true);
+    return taken ? GrantStatus.okay : GrantStatus.general_error;
+  }
+
+  /** GNTTABOP_swap_grant_ref: two entries change places, while neither is in use. @returns a GNTST status */
+  swap(a: number, b: number): number {
+    if (a >= this.entries || b >= this.entries) return GrantStatus.bad_gntref;
+    if (this.active.has(a) || this.active.has(b)) return GrantStatus.eagain;
+    const bytes = this.version === 1 ? 8 : 16;
+    const { mem } = this.d;
+    const [first, second] = [this.entry(a), this.entry(b)];
+    const kept = mem.u8.slice(first, first + bytes);
+    mem.u8.copyWithin(first, second, second + bytes);
+    mem.u8.set(kept, second);
+    return GrantStatus.okay;
+  }
+
   private setBits(ref: number, bits: number): void {
     const view = this.d.mem.view;
     const at = this.version === 1 ? this.entry(ref) : this.status(ref);
@@ -237,21 +328,31 @@ export class GrantTable {
     this.unacquire(ref, write);
   }
 
-  /** Remembers a mapping; returns its handle. */
+  /** Remembers a mapping; returns its handle, or GNTST_no_space when the domain has too many. */
   track(m: Mapping): number {
-    const handle = this.nextHandle++;
+    if (this.mappings.size >= MAX_MAPPINGS) return GrantStatus.no_space;
+    const handle = this.freeHandles.pop() ?? this.nextHandle++;
     this.mappings.set(handle, m);
     return handle;
   }
 
+  /** Ends a mapping: what it held of the other domain's page goes back. Page-table entries are the caller's. */
+  untrack(handle: number): void {
+    const m = this.mappings.get(handle);
+    if (!m) return;
+    this.mappings.delete(handle);
+    this.freeHandles.push(handle);
+    const owner = this.d.host.domain(m.domid);
+    if (owner) owner.grants.unacquire(m.ref, !m.readonly);
+    // The other domain is gone and left its page to those who still hold it.
+    else if (m.readonly) this.d.host.frames.putPage(m.mfn);
+    else this.d.host.types.putPageAndType(m.mfn);
+  }
+
   /** The domain dies: what it mapped of others goes back, its own frames are released with all its memory. */
   release(): void {
-    for (const [handle, m] of this.mappings) {
-      const owner = this.d.host.domain(m.domid);
-      // A PV mapping's frame reference belongs to its page-table entry; only the entry's own hold ends here.
-      owner?.grants.unacquire(m.ref, !m.readonly);
-      this.mappings.delete(handle);
-    }
+    // A PV mapping's page-table entry holds a reference of its own, which goes with the page table.
+    for (const handle of [...this.mappings.keys()]) this.untrack(handle);
     this.frames.length = 0;
     this.statusFrames.length = 0;
   }

@@ -16,6 +16,8 @@ export const APIC_GFN = 0xfee00;
 export class HvmDomain {
   private readonly d: Domain;
   readonly p2m = new P2m();
+  /** Guest frames that map another domain's page through a read-only grant. */
+  readonly readOnly = new Set<number>();
   /** The core's second-level translation: a guest frame's machine frame, or -1. */
   readonly translate: (gpaPage: number, write: boolean) => number;
 
@@ -23,7 +25,7 @@ export class HvmDomain {
     this.d = d;
     d.mem.u8[PAGE_FLAGS + APIC_GFN] = PageFlag.Device;
     this.p2m.set(APIC_GFN, APIC_GFN);
-    this.translate = (gpaPage) => this.p2m.get(gpaPage);
+    this.translate = (gpaPage, write) => (write && this.readOnly.has(gpaPage) ? -1 : this.p2m.get(gpaPage));
   }
 
   addVcpu(v: GuestVcpu): void {

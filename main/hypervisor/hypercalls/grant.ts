@@ -4,10 +4,11 @@ import { PAGE } from '../../machine/cpu/layout.ts';
 import { Errno } from '../abi/errno.ts';
 import { DOMID_SELF } from '../abi/constants.ts';
 import type { Domain } from '../domain.ts';
-import { GrantStatus, MAX_GRANT_FRAMES } from '../grants/grant-table.ts';
+import { type CopyAccess, GrantStatus, MAX_GRANT_FRAMES } from '../grants/grant-table.ts';
 import { copyIn, copyOut, copyOutView, NativeStruct, viewIn, writeU32, writeU64 } from '../guest-memory.ts';
 import { FrameType } from '../memory/frame-table.ts';
 import { type Call, type Result, u32 } from './call.ts';
+import { mapGrantRef, transfer, unmapAndReplace, unmapGrantRef } from './grant-map.ts';
 
 const MAX_BATCH = 4096;
 
@@ -16,6 +17,18 @@ export function grantTableOp(c: Call): Result {
   const count = u32(c.args[2]);
   const pointer = c.args[1];
   switch (u32(c.args[0])) {
+    case 0:
+      return batch(c, pointer, count, 32, mapGrantRef);
+    case 1:
+      return batch(c, pointer, count, 24, unmapGrantRef);
+    case 4:
+      return batch(c, pointer, count, c.wide ? 24 : 16, transfer);
+    case 7:
+      return batch(c, pointer, count, 24, unmapAndReplace);
+    case 11:
+      return batch(c, pointer, count, 12, (_, { view }) =>
+        view.setInt16(8, c.d.grants.swap(view.getUint32(0, true), view.getUint32(4, true)), true),
+      );
     case 2:
       return count === 1 ? setupTable(c, pointer) : -Errno.EINVAL;
     case 5:
@@ -39,11 +52,8 @@ export function grantTableOp(c: Call): Result {
       view.setUint32(4, d.grants.version, true);
       return copyOutView(c.v, pointer, view) ? 0 : -Errno.EFAULT;
     }
-    case 3:
-    case 4:
-      return -Errno.ENOSYS;
     default:
-      return -Errno.ENOSYS;
+      return -Errno.ENOSYS; // dump_table is for a debugging hypervisor, cache_flush for other processors
   }
 }
 
@@ -123,19 +133,10 @@ function batch(c: Call, pointer: bigint, count: number, size: number, one: (c: C
 const COPY_SOURCE_GREF = 1;
 const COPY_DEST_GREF = 2;
 
-/** One end of a copy, held while it runs. */
-interface End {
-  mfn: number;
-  release(): void;
-}
-
-function openEnd(c: Call, domid: number, ref: number, isGrant: boolean, write: boolean): End | number {
+function openEnd(c: Call, domid: number, ref: number, isGrant: boolean, write: boolean): CopyAccess | number {
   if (isGrant) {
     const d = c.host.lookup(c.d, domid);
-    if (!d) return GrantStatus.bad_domain;
-    const a = d.grants.acquire(ref, c.d.domid, write);
-    if (typeof a === 'number') return a;
-    return { mfn: a.mfn, release: () => d.grants.unacquire(ref, write) };
+    return d ? d.grants.acquireForCopy(ref, c.d.domid, write) : GrantStatus.bad_domain;
   }
   if (!self(c, domid)) return GrantStatus.permission_denied;
   const mfn = c.d.gfnToMfn(ref);
@@ -143,10 +144,10 @@ function openEnd(c: Call, domid: number, ref: number, isGrant: boolean, write: b
   if (mfn < 0) return GrantStatus.bad_page;
   if (write) {
     if (types.getPageAndType(mfn, c.d.domid, FrameType.Writable)) return GrantStatus.bad_page;
-    return { mfn, release: () => types.putPageAndType(mfn) };
+    return { mfn, from: 0, to: PAGE, release: () => types.putPageAndType(mfn) };
   }
   if (!frames.getPage(mfn, c.d.domid)) return GrantStatus.bad_page;
-  return { mfn, release: () => frames.putPage(mfn) };
+  return { mfn, from: 0, to: PAGE, release: () => frames.putPage(mfn) };
 }
 
 /** struct gnttab_copy: source {ref/gmfn, domid, offset}, dest {same}, len, flags, status. */
@@ -172,8 +173,10 @@ function copy(c: Call, s: NativeStruct): void {
     from.release();
     return status(to);
   }
-  c.d.mem.copyIn(to.mfn * PAGE + dest.offset, c.d.mem.copyOut(from.mfn * PAGE + source.offset, length));
+  const within = (end: CopyAccess, offset: number) => offset >= end.from && offset + length <= end.to;
+  const allowed = within(from, source.offset) && within(to, dest.offset);
+  if (allowed) c.d.mem.copyIn(to.mfn * PAGE + dest.offset, c.d.mem.copyOut(from.mfn * PAGE + source.offset, length));
   to.release();
   from.release();
-  status(GrantStatus.okay);
+  status(allowed ? GrantStatus.okay : GrantStatus.bad_copy_arg);
 }

@@ -252,7 +252,8 @@ function place(c: Call, space: number, idx: bigint, gpfn: bigint): number {
   const old = p2m.get(gfn);
   if (old === mfn) return 0;
   if (old >= 0) {
-    if (old >= c.host.frames.frames) return -Errno.EINVAL;
+    // Nor goes a page that is mapped there through a grant: it is another domain's.
+    if (old >= c.host.frames.frames || c.host.frames.owner[old] !== c.d.domid) return -Errno.EINVAL;
     // An ordinary page that was there is freed, as Xen does; one of the hypervisor's merely loses its place.
     if ((c.host.frames.flags[old] & FrameFlag.XenHeap) === 0) c.d.releasePage(old);
   }
@@ -294,6 +295,7 @@ function removeFromPhysmap(c: Call, pointer: bigint): number {
   const gfn = frameNumber(new NativeStruct(view, c.wide).long(c.wide ? 8 : 4));
   const mfn = gfn < 0 ? -1 : c.d.hvm.p2m.get(gfn);
   if (mfn < 0 || mfn >= c.host.frames.frames) return -Errno.ENOENT;
+  if (c.host.frames.owner[mfn] !== c.d.domid) return -Errno.EPERM; // a grant's: GNTTABOP_unmap_grant_ref takes it away
   c.d.hvm.p2m.set(gfn, -1);
   if ((c.host.frames.flags[mfn] & FrameFlag.XenHeap) === 0) c.d.releasePage(mfn);
   c.host.frames.flushNeeded = true;

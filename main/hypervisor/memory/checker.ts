@@ -32,7 +32,9 @@ export function checkInvariants(host: Host): string[] {
       say(mfn, `owner ${owner} with ${frames.refs[mfn]} references`);
     if (owner === OWNER_NONE) continue;
     if (frames.typeCount[mfn] > 0 && frames.refs[mfn] === 0) say(mfn, 'a type without a reference');
-    if (owner !== DOMID_XEN && !host.domains.has(owner)) say(mfn, `owned by domain ${owner}, which does not exist`);
+    // What a dead domain leaves are pages that others still map through its grants, no longer its own.
+    if (owner !== DOMID_XEN && !host.domains.has(owner) && flags & FrameFlag.Allocated)
+      say(mfn, `owned by domain ${owner}, which does not exist`);
     if (owner !== DOMID_XEN && flags & FrameFlag.Allocated && !(flags & FrameFlag.XenHeap))
       owned.set(owner, (owned.get(owner) ?? 0) + 1);
     if (flags & FrameFlag.Allocated || (owner === DOMID_XEN && !(flags & FrameFlag.Allocated))) refs[mfn]++;
