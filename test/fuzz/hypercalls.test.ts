@@ -109,12 +109,12 @@ class Attacker {
     const view = new DataView(new ArrayBuffer(5 * 40));
     const size = [32, 24, 0, 0, 24, 40, 0, 24][operation] ?? 12;
     const place = () => [this.buffer - BigInt(4096 * (1 + r(4))), BigInt(MEMORY_MIB * 256 + r(8)) << 12n, 0n][r(3)];
-    const dom = () => [this.victim.domid, this.domain.domid, 0x7ff0, 0, r(6)][r(5)];
+    const dom = () => [this.victim.domid, this.victim.domid, this.domain.domid, 0x7ff0, 0, r(6)][r(6)];
     for (let at = 0; at < 4 * size; at += size) {
       view.setBigUint64(at, place(), true);
       if (operation === 0) {
         view.setUint32(at + 8, [2, 6, 3, 7, 1, 18, 10, r(64)][r(8)], true);
-        view.setUint32(at + 12, r(20), true);
+        view.setUint32(at + 12, r(4) ? 7 + r(6) : r(2) * 500, true);
         view.setUint16(at + 16, dom(), true);
       } else if (operation === 5) {
         for (const end of [0, 16]) {
@@ -222,7 +222,7 @@ class Attacker {
           mem.view.setUint32(at + i * 4, Number(this.value(r) & 0xffff_ffffn), true);
       mem.noteWrite(this.bufferMfn * 4096, 4096);
     }
-    const number = r(20) === 0 ? r(64) : HYPERCALLS[r(HYPERCALLS.length)].number;
+    const number = r(20) === 0 ? r(64) : r(8) === 0 ? 20 : HYPERCALLS[r(HYPERCALLS.length)].number;
     const clip = (x: bigint) => (wide ? BigInt.asUintN(64, x) : x & 0xffff_ffffn);
     const args = Array.from({ length: 6 }, () => clip(this.value(r)));
     // Where a pointer belongs it often is one.
