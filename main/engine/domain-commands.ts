@@ -5,10 +5,18 @@ import { BulkheadError, toSentences } from '../../shared/errors.ts';
 import type { DomainSpec } from '../../shared/model.ts';
 import { prepareKernel } from '../toolstack/builder/kernel-image.ts';
 import { ConsoleLog } from './console-log.ts';
+import { changedSentence, type FileHashes, hashOf, startFiles } from './file-hashes.ts';
 import type { CarriedFiles } from './host-messages.ts';
 import type { Lab } from './lab.ts';
 import { labDomain, type LabDomain } from './lab-domain.ts';
 import { nameTaken } from './names.ts';
+
+/** Of an earlier domain that a new one continues. */
+export interface Identity {
+  uuid?: string;
+  colour?: number;
+  hashes?: FileHashes;
+}
 
 export class DomainCommands {
   readonly #lab: Lab;
@@ -39,7 +47,7 @@ export class DomainCommands {
   }
 
   /** Builds and starts a domain; resolves with its uuid. `keep` gives it the identity of an earlier one. */
-  async create(hostName: string, spec: DomainSpec, keep: { uuid?: string; colour?: number } = {}): Promise<string> {
+  async create(hostName: string, spec: DomainSpec, keep: Identity = {}): Promise<string> {
     const lab = this.#lab;
     this.checkRoom(hostName, spec, keep.uuid);
     const uuid = keep.uuid ?? randomUUID();
@@ -47,7 +55,8 @@ export class DomainCommands {
       const before = lab.domains.get(uuid);
       report('reading kernel');
       cancellable(true);
-      const files = await this.#readFiles(spec);
+      const { files, hashes } = await this.#readFiles(spec);
+      const changed = changedSentence(before?.hashes ?? keep.hashes, hashes);
       signal.throwIfAborted();
       cancellable(false);
       report('building');
@@ -59,6 +68,7 @@ export class DomainCommands {
           colour: keep.colour ?? lab.nextColour(),
           createdAt: lab.clock.now,
           console: before?.console ?? new ConsoleLog(),
+          hashes,
         },
         'building',
       );
@@ -66,7 +76,7 @@ export class DomainCommands {
       try {
         await lab.atBoundary(async () => {
           await this.#build(domain, files);
-          lab.tape.note('domain-created', `${spec.name} created`, domain);
+          lab.tape.note('domain-created', `${spec.name} created${changed && `; ${changed}`}`, domain);
         });
       } catch (e) {
         if (before) lab.domains.set(uuid, before);
@@ -79,11 +89,22 @@ export class DomainCommands {
     });
   }
 
-  async #readFiles(spec: DomainSpec): Promise<CarriedFiles> {
+  async #readFiles(spec: DomainSpec): Promise<{ files: CarriedFiles; hashes: FileHashes }> {
     const files: CarriedFiles = { kernel: await this.#readFile(spec.kernel, 'kernel') };
-    if (spec.mode !== 'native') files.kernel = await prepareKernel(files.kernel);
     if (spec.ramdisk) files.ramdisk = await this.#readFile(spec.ramdisk, 'ramdisk');
-    return files;
+    const hashes: FileHashes = {};
+    for (const p of startFiles(spec)) hashes[p] = hashOf(p === spec.kernel ? files.kernel : files.ramdisk!);
+    if (spec.mode !== 'native') files.kernel = await prepareKernel(files.kernel);
+    return { files, hashes };
+  }
+
+  /** One sentence on the files of a domain that are not what they were when it was last started; empty when all are. */
+  async changedFiles(spec: DomainSpec, before: FileHashes): Promise<string> {
+    const now: FileHashes = {};
+    // a file that is gone says so when the domain is started
+    for (const p of startFiles(spec))
+      if (before[p] !== undefined) now[p] = await this.#readKernel(p).then(hashOf, () => before[p]!);
+    return changedSentence(before, now);
   }
 
   async #readFile(path: string, field: string): Promise<Uint8Array> {
@@ -123,8 +144,11 @@ export class DomainCommands {
     try {
       await lab.hosts.callOn(domain, 'destroyDomain', {});
       domain.domid = -1;
-      await this.#build(domain, await this.#readFiles(domain.spec));
-      lab.tape.note('domain-created', `${domain.spec.name} rebooted`, domain);
+      const { files, hashes } = await this.#readFiles(domain.spec);
+      const changed = changedSentence(domain.hashes, hashes);
+      domain.hashes = hashes;
+      await this.#build(domain, files);
+      lab.tape.note('domain-created', `${domain.spec.name} rebooted${changed && `; ${changed}`}`, domain);
     } catch (e) {
       const { what, why } = toSentences(e);
       domain.domid = -1;
@@ -176,7 +200,7 @@ export class DomainCommands {
       if (d.status.state !== 'lost' && d.domid >= 0)
         await lab.hosts.get(d.host).proxy.call('destroyDomain', { domid: d.domid });
       lab.domains.delete(uuid);
-      lab.undoList.noteDestroyed({ spec: d.spec, host: d.host, uuid, colour: d.colour });
+      lab.undoList.noteDestroyed({ spec: d.spec, host: d.host, uuid, colour: d.colour, hashes: d.hashes });
       lab.tape.note('domain-destroyed', `${d.spec.name} destroyed`, d);
       lab.onJournal({ at: lab.clock.now, kind: 'destroy', data: { uuid } });
     });

@@ -3,6 +3,7 @@
 import type { DomainSpec, DomainState, DomainStatus } from '../../shared/model.ts';
 import { NS_PER_SECOND } from '../../shared/units.ts';
 import type { ConsoleLog } from './console-log.ts';
+import type { FileHashes } from './file-hashes.ts';
 
 export interface LabDomain {
   uuid: string;
@@ -16,11 +17,13 @@ export interface LabDomain {
   status: DomainStatus;
   /** CPU time at times of the last second of lab time, oldest first: what the rate shown is worked out from. */
   samples: { at: number; cpuNs: number }[];
+  /** Of the files it was last started from. */
+  hashes: FileHashes;
 }
 
 /** A domain that is not on its host yet. */
 export function labDomain(
-  about: Pick<LabDomain, 'uuid' | 'spec' | 'host' | 'colour' | 'createdAt' | 'console'>,
+  about: Pick<LabDomain, 'uuid' | 'spec' | 'host' | 'colour' | 'createdAt' | 'console'> & { hashes?: FileHashes },
   state: DomainState,
   reason: string | null = null,
 ): LabDomain {
@@ -34,6 +37,7 @@ export function labDomain(
     createdAt,
     console,
     samples: [],
+    hashes: about.hashes ?? {},
     status: {
       uuid,
       name: spec.name,

@@ -32,6 +32,8 @@ export const SavedLab = z.strictObject({
       createdAt: z.number(),
       state: DomainState,
       reason: z.string().nullable(),
+      /** SHA-256 of the files it was last started from, by path; absent in files of earlier versions. */
+      hashes: z.record(z.string(), z.string()).optional(),
     }),
   ),
 });

@@ -22,6 +22,7 @@ export function savedLab(lab: Lab): SavedLab {
       createdAt: d.createdAt,
       state: d.status.state,
       reason: d.status.reason,
+      hashes: d.hashes,
     })),
   };
 }
@@ -43,11 +44,14 @@ export async function restoreLab(lab: Lab, opened: OpenedLab): Promise<void> {
     const kept = consoles.get(d.uuid);
     if (kept) console.restore(kept.bytes, kept.end);
     const ended = d.state === 'shutdown' || d.state === 'crashed' || d.state === 'lost';
+    const changed = await lab.commands.changedFiles(d.spec, d.hashes ?? {});
     lab.adopt(
       labDomain(
-        { ...d, console },
+        { ...d, console, hashes: d.hashes ?? {} },
         ended ? d.state : 'shutdown',
-        ended ? d.reason : 'It stopped when the lab was closed. Restart it to boot it again.',
+        [ended ? (d.reason ?? '') : 'It stopped when the lab was closed. Restart it to boot it again.', changed]
+          .filter(Boolean)
+          .join(' ') || null,
       ),
     );
   }

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { BulkheadError, toSentences } from '../../shared/errors.ts';
 import type { DomainSpec, Figures, HostSpec, HostStatus, LabEvent, LinkSpec } from '../../shared/model.ts';
 import { ClockLoop, type Clocked } from './clock-loop.ts';
-import { DomainCommands } from './domain-commands.ts';
+import { DomainCommands, type Identity } from './domain-commands.ts';
 import type { HostReport } from './host-messages.ts';
 import type { SpawnWorker } from './host-proxy.ts';
 import { Hosts } from './hosts.ts';
@@ -234,7 +234,7 @@ export class Lab implements Clocked {
   refusals(mode: string, memoryMiB: number): Record<string, string> {
     return this.hosts.refusals(mode, memoryMiB);
   }
-  createDomain(host: string, spec: DomainSpec, keep: { uuid?: string; colour?: number } = {}): Promise<string> {
+  createDomain(host: string, spec: DomainSpec, keep: Identity = {}): Promise<string> {
     return this.commands.create(host, spec, keep);
   }
   pauseDomain(uuid: string): Promise<void> {

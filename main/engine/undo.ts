@@ -3,6 +3,7 @@
 
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec } from '../../shared/model.ts';
+import type { FileHashes } from './file-hashes.ts';
 
 /** Destroyed domains that can be brought back: for so many later commands. */
 const UNDO_COMMANDS = 20;
@@ -13,6 +14,7 @@ export interface Destroyed {
   host: string;
   uuid: string;
   colour: number;
+  hashes?: FileHashes;
 }
 
 export class UndoList {

@@ -357,6 +357,45 @@ describe('undo', () => {
   });
 });
 
+describe('the files of a domain', () => {
+  it('are told from what they were: at a restart, after undo, and when the lab is opened again', async () => {
+    let contents = 1;
+    const files = (): Lab => {
+      const lab = new Lab({
+        name: 'test',
+        path: '/nowhere/test.bulkhead',
+        seed: 1,
+        spawn: () => new Worker(new URL('./double-host-worker.ts', import.meta.url)),
+        readKernel: () => Promise.resolve(Uint8Array.of(0, 0, 0, contents)),
+      });
+      labs.push(lab);
+      return lab;
+    };
+    const lab = files();
+    await lab.addHost(host('alder'));
+    const uuid = await lab.createDomain('alder', domain('a', { kernel: '/boot/vmlinuz' }));
+    const said = (): string => lab.events.findLast((e) => e.kind === 'domain-created')!.text;
+    await lab.restartDomain(uuid);
+    expect(said()).toBe('a created');
+    contents = 2;
+    await lab.restartDomain(uuid);
+    expect(said()).toBe('a created; vmlinuz has changed since it was last started.');
+    await lab.destroyDomain(uuid);
+    contents = 3;
+    await lab.undo();
+    expect(said()).toBe('a created; vmlinuz has changed since it was last started.');
+    const saved = lab.toSaved();
+    expect(Object.keys(saved.domains[0]!.hashes!)).toEqual(['/boot/vmlinuz']);
+    const again = files();
+    await again.restore({ lab: saved, events: [], consoles: new Map() });
+    expect(again.domain(uuid).status.reason).not.toContain('has changed');
+    contents = 4;
+    const later = files();
+    await later.restore({ lab: saved, events: [], consoles: new Map() });
+    expect(later.domain(uuid).status.reason).toContain('vmlinuz has changed since it was last started.');
+  });
+});
+
 describe('a host whose thread dies', () => {
   it('costs its domains, not the lab: it is back, empty, and the other host goes on', async () => {
     const lab = newLab();

@@ -2,12 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { operationOf, resultText } from '../../../main/hypervisor/hypercalls/operation-names.ts';
 import { SliceLog } from '../../../main/hypervisor/scheduling/slices.ts';
-import { Trace, TRACE_RECORDS, traceName } from '../../../main/hypervisor/trace.ts';
+import { Trace, TRACE_RECORDS, type TraceSelection, traceName } from '../../../main/hypervisor/trace.ts';
 
 const CALL = traceName('hypercall', 'sched_op', [], { operation: operationOf('sched_op'), result: resultText });
 const SEND = traceName('event', 'send', ['port']);
 const FAULT = traceName('fault', '#PF', ['rip', 'error', 'address']);
-const ALL = { domids: [], kinds: [], text: '', failed: false };
+const ALL: TraceSelection = { domids: [], kinds: [], text: '', failed: false };
 const END = Number.MAX_SAFE_INTEGER;
 
 function trace(): { t: Trace; clock: { now: number } } {
@@ -62,11 +62,11 @@ describe('the trace', () => {
     for (let n = 0; n < 10; n++) t.add(SEND, n % 2, 0, n);
     t.addWide(FAULT, 1, 0, [0xffff_ffff_8100_0000n, 2n, 0xdead_beefn]);
     t.end(t.begin(CALL, 0, 0, [0n], 1), -1);
-    const args = (want: Partial<typeof ALL>, before = END, limit = 3): string[] =>
-      t.select({ ...ALL, ...want } as never, 0, before, limit).records.map((r) => r.args);
-    expect(args({ kinds: ['event'] as never })).toEqual(['port=7', 'port=8', 'port=9']);
-    expect(args({ kinds: ['event'] as never }, 8)).toEqual(['port=4', 'port=5', 'port=6']);
-    expect(args({ domids: [1], kinds: ['event'] as never })).toEqual(['port=5', 'port=7', 'port=9']);
+    const args = (want: Partial<TraceSelection>, before = END, limit = 3): string[] =>
+      t.select({ ...ALL, ...want }, 0, before, limit).records.map((r) => r.args);
+    expect(args({ kinds: ['event'] })).toEqual(['port=7', 'port=8', 'port=9']);
+    expect(args({ kinds: ['event'] }, 8)).toEqual(['port=4', 'port=5', 'port=6']);
+    expect(args({ domids: [1], kinds: ['event'] })).toEqual(['port=5', 'port=7', 'port=9']);
     expect(args({ text: 'DEADBEEF' })).toEqual(['rip=0xffffffff81000000 error=2 address=0xdeadbeef']);
     expect(t.select({ ...ALL, failed: true }, 0, END, 9).records.map((r) => r.name)).toEqual(['sched_op yield']);
     expect(t.select({ ...ALL, kinds: ['event'] }, 4, END, 2, true)).toMatchObject({ more: 4 });
