@@ -1,15 +1,10 @@
 // Key presses to commands, by the command table. A console takes every key, a text field takes what a text field uses, and
 // single keys act only with canvas or tape focused (WCAG 2.2, 2.1.4) and only when the person has not switched them off.
-import { commands } from '../../shared/commands.ts';
 import type { CommandId } from '../../shared/commands.ts';
 import { usePreferences } from '../stores/preferences.ts';
+import { computed } from 'vue';
+import { keyTable } from './key-table.ts';
 import { parseAccelerator, matchesChord } from './keys.ts';
-
-const table = commands.flatMap((command) =>
-  'keys' in command
-    ? [{ id: command.id as CommandId, chord: parseAccelerator(command.keys), canvas: 'scope' in command }]
-    : [],
-);
 
 /** Keys a text field needs for itself. */
 const OF_TEXT = new Set<CommandId>(['edit.undo']);
@@ -23,6 +18,11 @@ interface Handlers {
 /** @returns how to stop listening */
 export function installKeys({ verbs, mac, stepTape }: Handlers): () => void {
   const preferences = usePreferences().values;
+  const table = computed(() =>
+    keyTable(preferences.keys).flatMap(({ id, keys, single }) =>
+      keys === '' ? [] : [{ id, chord: parseAccelerator(keys), canvas: single }],
+    ),
+  );
 
   function onKeydown(event: KeyboardEvent): void {
     if (event.defaultPrevented || event.isComposing) return;
@@ -48,7 +48,7 @@ export function installKeys({ verbs, mac, stepTape }: Handlers): () => void {
       verbs.runCommand('clock.toggle');
       return;
     }
-    for (const { id, chord, canvas: onlyCanvas } of table) {
+    for (const { id, chord, canvas: onlyCanvas } of table.value) {
       if (!matchesChord(event, chord, mac)) continue;
       if (onlyCanvas && !single) continue;
       if (typing && OF_TEXT.has(id)) continue;

@@ -4,6 +4,7 @@ import {
   IconDeviceFloppy,
   IconFileImport,
   IconFolderOpen,
+  IconHelp,
   IconKeyboard,
   IconLayoutDashboard,
   IconMoon,
@@ -12,10 +13,10 @@ import {
   IconTimeline,
 } from '@tabler/icons-vue';
 import type { BulkheadBridge } from '../../shared/bridge.ts';
+import { openHelp, tourStep } from '../help/help.ts';
 import { cycleRegion } from '../composables/regions.ts';
 import type { MenuEntry } from '../composables/menu.ts';
 import { switchTheme } from '../composables/theme.ts';
-import { formatPercent } from '../format/numbers.ts';
 import { messages } from '../messages/index.ts';
 import { useImport } from '../stores/import.ts';
 import { useLab } from '../stores/lab.ts';
@@ -159,6 +160,22 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       useNotices().post({ tone: 'plain', title: messages.verbs.exported, detail: path });
   }
 
+  function helpVerbs(): Verb[] {
+    const { group, guide, about, topics } = messages.help;
+    const tour = { id: 'help.tour', group, title: guide, label: guide, icon: IconHelp, run: () => tourStep(1) };
+    return [
+      tour,
+      ...Object.entries(topics).map(([id, topic]) => ({
+        id: `help.about.${id}`,
+        group,
+        title: about(topic.title),
+        label: topic.title,
+        icon: IconHelp,
+        run: () => openHelp(id),
+      })),
+    ];
+  }
+
   function all(): Verb[] {
     const domains = [...lab.domainIds].sort((a, b) => Number(b === selection.uuid) - Number(a === selection.uuid));
     return [
@@ -169,6 +186,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       ...topologyVerbs(context),
       ...lab.hosts.flatMap((host) => hostVerbs(host.name)),
       ...speedVerbs(),
+      ...helpVerbs(),
     ];
   }
 
@@ -205,14 +223,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     return true;
   }
 
-  const inspectorIds = [
-    'domain.pause',
-    'domain.abort',
-    'domain.migrate',
-    'domain.save',
-    'domain.clone',
-    'domain.restart',
-  ];
+  const inspectorIds = ['domain.pause', 'domain.abort', 'domain.migrate', 'domain.restart'];
 
   return {
     all,
@@ -273,16 +284,6 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       ];
     },
 
-    taskMenu: (): MenuEntry[] =>
-      lab.runningTasks.map((task) => ({
-        kind: 'action' as const,
-        id: String(task.id),
-        label: messages.verbs.cancelTask(task.title),
-        detail: task.progress === null ? task.phase : `${task.phase} ${formatPercent(task.progress)}`,
-        disabledReason: task.cancellable ? undefined : messages.verbs.cannotCancel,
-        run: () => void lab.cancelTask(task.id),
-      })),
-
     inspectorVerbs: (uuid: string | undefined): Verb[] =>
       uuid === undefined
         ? []
@@ -298,7 +299,9 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
       uuid === undefined
         ? []
         : domainVerbs(uuid, context).filter((verb) =>
-            ['domain.shutdown', 'domain.rename', 'domain.destroy'].some((id) => verb.id === `${id}.${uuid}`),
+            ['domain.save', 'domain.clone', 'domain.shutdown', 'domain.rename', 'domain.destroy'].some(
+              (id) => verb.id === `${id}.${uuid}`,
+            ),
           ),
 
     /** Leads to the domain that a recorded event is about. */

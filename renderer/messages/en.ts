@@ -4,12 +4,14 @@ import { formatBytes, formatMiB } from '../format/memory.ts';
 import { formatNumber, formatPercent } from '../format/numbers.ts';
 import { formatDuration, formatInstant } from '../format/time.ts';
 import { count } from './count.ts';
+import { enHelp } from './en-help.ts';
 import { enInspection } from './en-inspection.ts';
 import { enMigration } from './en-migration.ts';
 
 export const en = {
   ...enInspection,
   ...enMigration,
+  ...enHelp,
 
   app: { name: 'Bulkhead', starting: 'Starting the engine…' },
 

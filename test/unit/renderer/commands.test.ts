@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Verb } from '../../../renderer/commands/command.ts';
 import { groupVerbs, matchVerbs } from '../../../renderer/commands/match.ts';
+import { keyTable, keyTaken } from '../../../renderer/commands/key-table.ts';
 import { matchesChord, parseAccelerator, printAccelerator } from '../../../renderer/commands/keys.ts';
 import { commands } from '../../../shared/commands.ts';
 
@@ -93,5 +94,23 @@ describe('shortcuts', () => {
     expect(printAccelerator('CmdOrCtrl+K', false)).toBe('Ctrl K');
     expect(printAccelerator('CmdOrCtrl+K', true)).toBe('⌘K');
     expect(matchesChord(press('k', { metaKey: true }), parseAccelerator('CmdOrCtrl+K'), true)).toBe(true);
+  });
+});
+
+describe('keys of single letters', () => {
+  it('can be remapped or switched off; keys with Ctrl stay', () => {
+    const table = keyTable({ 'domain.migrate': 'G', 'domain.pause': '', 'domain.save': 'X' });
+    const keysOf = (id: string) => table.find((entry) => entry.id === id)?.keys;
+    expect(keysOf('domain.migrate')).toBe('G');
+    expect(keysOf('domain.pause')).toBe('');
+    expect(keysOf('domain.save')).toBe('CmdOrCtrl+S');
+    expect(keyTaken(table, 'domain.create', 'g')?.id).toBe('domain.migrate');
+    expect(keyTaken(table, 'domain.migrate', 'g')).toBeUndefined();
+    expect(keyTaken(table, 'domain.create', 'p')).toBeUndefined();
+  });
+
+  it('are not given twice as they come', () => {
+    const keys = keyTable({}).map((entry) => entry.keys);
+    expect(new Set(keys).size).toBe(keys.length);
   });
 });

@@ -89,6 +89,34 @@ const shots: Record<string, Shot> = {
       await page.waitForTimeout(500);
     },
   },
+  'split-dark': {
+    hash: 'domains=7',
+    act: (page) => page.getByRole('button', { name: 'Show a second tab beside' }).click(),
+  },
+  'dock-right-light': {
+    hash: 'domains=7&theme=light',
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Dock the inspector right' }).click();
+      await tab('Debug')(page);
+    },
+  },
+  'dock-right-small': {
+    hash: 'domains=7',
+    size: small,
+    act: (page) => page.getByRole('button', { name: 'Dock the inspector right' }).click(),
+  },
+  'help-dark': {
+    hash: 'domains=7',
+    act: (page) => page.getByRole('button', { name: 'What am I looking at?' }).last().click(),
+  },
+  'tasks-light': { hash: 'domains=7&theme=light', act: (page) => page.getByRole('button', { name: '1 task' }).click() },
+  'shortcuts-dark': {
+    hash: 'domains=7',
+    act: async (page) => {
+      await page.locator('[data-tile]').first().click();
+      await page.keyboard.press('?');
+    },
+  },
   'meter-light': { hash: 'domains=7&theme=light', act: tab('Meter') },
   'crash-dark': {
     hash: 'domains=7&state=crash',
