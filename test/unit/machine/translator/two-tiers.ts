@@ -50,7 +50,7 @@ class Machine {
 
   constructor(mode: 32 | 64, tier: 'interpreter' | 'translator') {
     this.mode = mode;
-    this.core = new CpuCore(this.mem, undefined, { tier, translator: { threshold: 1 } });
+    this.core = new CpuCore(this.mem, undefined, { tier, translator: { threshold: 1, background: false } });
     const v = (this.vcpu = this.core.createVcpu());
     this.core.select(v);
     const put = (maddr: number, value: number) => this.mem.write32(maddr, value);
@@ -89,6 +89,9 @@ class Machine {
     this.core.tlb.flush(true);
   }
   run(budget: number): Outcome {
+    // the time stamp counts from here
+    const start = this.core.retiredNow();
+    this.core.cycles = () => this.core.retiredNow() - start;
     const { code, info0, info1, retired } = this.core.run(this.vcpu, budget);
     const v = this.vcpu;
     const exception = code === ExitCode.Exception;
