@@ -56,7 +56,9 @@ export const useImport = defineStore('import', () => {
   /** What a file is as a migration stream; undefined when it is none. */
   async function asStream(path: string): Promise<StreamReport | undefined> {
     try {
-      return await session.call((engine) => engine.inspectStream({ path }));
+      const report = await session.call((engine) => engine.inspectStream({ path }));
+      // a file without any of a stream's headers is none
+      return report.facts.some((fact) => fact.label.endsWith(' header')) ? report : undefined;
     } catch {
       return undefined;
     }
