@@ -65,12 +65,19 @@ const handlers: Handlers = {
     };
   },
   digest: () => running().digest(),
-  migrationSend: ({ id, domid, policy, latencyNs }) => running().migration.send(id, domid, policy, latencyNs),
+  migrationSend: ({ id, domid, policy, latencyNs, copied }) =>
+    running().migration.send(id, domid, policy, latencyNs, copied),
   migrationTurn: ({ id, from, to, bytesPerNs }) => running().migration.turn(id, from, to, bytesPerNs),
   migrationRelease: ({ id }) => running().migration.release(id),
   migrationRollBack: ({ id }) => running().migration.rollBack(id),
-  migrationReceive: ({ id, name, spec }) =>
-    running().migration.receive(id, { name, spec, disks: () => openDisks(spec.disks) }),
+  migrationReceive: ({ id, name, spec, copied }) =>
+    running().migration.receive(id, {
+      name,
+      spec,
+      // what is copied is written here, whatever the guest may do with it
+      disks: () =>
+        openDisks(spec.disks.map((d, n) => (copied.includes(n) ? { ...d, format: 'raw', readOnly: false } : d))),
+    }),
   migrationFeed: ({ id, pieces }) => running().migration.feed(id, pieces),
   migrationActivate: ({ id }) => running().migration.activate(id),
   migrationAbandon: ({ id }) => running().migration.abandon(id),

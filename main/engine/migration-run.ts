@@ -1,7 +1,7 @@
 // One migration as the lab sees it: what its two hosts said, put together into the report that the window shows.
 
 import type { MigrationPolicy, MigrationReport } from '../../shared/migration-service.ts';
-import type { LinkSpec } from '../../shared/model.ts';
+import type { DomainSpec, LinkSpec } from '../../shared/model.ts';
 import type { Chunk, SenderReport } from '../toolstack/simulated-host.ts';
 import type { LabHost } from './hosts.ts';
 import type { LabDomain } from './lab-domain.ts';
@@ -15,6 +15,10 @@ export interface MigrationRun {
   readonly running: RunningTask;
   readonly report: MigrationReport;
   readonly latencyNs: number;
+  /** What it is on the target: with the images that its disks have there. */
+  readonly spec: DomainSpec;
+  /** Positions of the disks that are copied along. */
+  readonly copied: readonly number[];
   readonly wallStart: number;
   /** Ends the task: without an error, or with why it failed. */
   readonly end: (error: Error | null) => void;

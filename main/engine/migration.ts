@@ -9,6 +9,7 @@ import { MigrationPolicy, type MigrationPrediction, type MigrationReport } from 
 import { PRESETS, predict } from '../toolstack/migration/policy.ts';
 import { frameNs, tcpRate } from './link.ts';
 import type { Lab } from './lab.ts';
+import { DiskCopies } from './disk-copies.ts';
 import type { LabDomain } from './lab-domain.ts';
 import { doneSentence, type MigrationRun, newReport, phaseOf, takeSenderReport } from './migration-run.ts';
 
@@ -31,6 +32,7 @@ export class Migrations {
   readonly #runs = new Map<number, MigrationRun>();
   readonly #reports: MigrationReport[] = [];
   #turning: Promise<void> = Promise.resolve();
+  readonly #copies = new DiskCopies();
   readonly #listeners = new Set<() => void>();
   /** When nothing moved over the link for so long, the connection is given up; virtual ns. */
   giveUpNs = 10e9;
@@ -102,13 +104,17 @@ export class Migrations {
         `${a.name} runs at ${a.clockMHz} MHz and ${b.name} at ${b.clockMHz} MHz; the guest has taken its CPU's clock for constant.`,
         `Give ${to} the same clock rate while it is empty.`,
       );
+    const unknown = Object.keys(disks).find((vdev) => !d.spec.disks.some((x) => x.vdev === vdev));
+    if (unknown !== undefined) return no(`It has no disk ${unknown}.`, 'Name one of its disks.');
     for (const disk of d.spec.disks) {
-      if (disks[disk.vdev] === 'copy')
-        return no(
-          `Its disk ${disk.vdev} was to be copied along, which is not possible yet.`,
-          'Share it between the hosts.',
-          'not-supported',
-        );
+      if (disks[disk.vdev] === 'copy') {
+        const path = this.#copies.pathOn(disk.path, to, this.#hostNames());
+        if (!this.#copies.mayWrite(path))
+          return no(
+            `The copy of its disk ${disk.vdev} would overwrite ${path}.`,
+            'Move that file away, or share the disk between the hosts.',
+          );
+      }
       if (!existsSync(disk.path))
         return no(`${to} cannot open its disk ${disk.vdev} (${disk.path}).`, 'Put the image back.');
     }
@@ -167,7 +173,7 @@ export class Migrations {
           lab
             .atBoundary(async () => {
               check();
-              await this.#begin(d, options.to, policy, running, end);
+              await this.#begin(d, options, policy, running, end);
               resolve({ id: running.task.id, ended });
             })
             .catch(failed);
@@ -180,7 +186,7 @@ export class Migrations {
 
   async #begin(
     d: LabDomain,
-    to: string,
+    options: StartOptions,
     policy: MigrationPolicy,
     running: MigrationRun['running'],
     end: MigrationRun['end'],
@@ -188,7 +194,9 @@ export class Migrations {
     const lab = this.#lab;
     const now = lab.clock.now;
     const { id } = running.task;
+    const { to } = options;
     const latencyNs = lab.link.latencyUs * 1000;
+    const { spec, copied } = this.#copies.specOn(d.spec, to, this.#hostNames(), options.disks ?? {});
     const run: MigrationRun = {
       id,
       domain: d,
@@ -197,6 +205,8 @@ export class Migrations {
       running,
       report: newReport(id, d, to, policy, lab.link, now),
       latencyNs,
+      spec,
+      copied,
       wallStart: performance.now(),
       end,
       drivenTo: now,
@@ -206,11 +216,14 @@ export class Migrations {
       movedAt: now,
       point: '',
     };
-    const sender = await run.from.proxy.call('migrationSend', { id, domid: d.domid, policy, latencyNs });
+    let sender;
     try {
-      await run.to.proxy.call('migrationReceive', { id, name: d.spec.name, spec: d.spec });
+      for (const n of copied) this.#copies.make(d.spec.disks[n]!.path, spec.disks[n]!.path);
+      sender = await run.from.proxy.call('migrationSend', { id, domid: d.domid, policy, latencyNs, copied });
+      await run.to.proxy.call('migrationReceive', { id, name: d.spec.name, spec, copied });
     } catch (error) {
-      await run.from.proxy.call('migrationRollBack', { id });
+      this.#dropCopies(run);
+      if (sender) await run.from.proxy.call('migrationRollBack', { id });
       throw error;
     }
     takeSenderReport(run.report, sender, now);
@@ -264,6 +277,13 @@ export class Migrations {
     } catch (error) {
       await this.#fail(run, error, now);
     }
+  }
+
+  #hostNames(): string[] {
+    return this.#lab.hosts.all().map((h) => h.spec.name);
+  }
+  #dropCopies(run: MigrationRun): void {
+    for (const n of run.copied) this.#copies.drop(run.spec.disks[n]!.path);
   }
 
   #isUp(host: MigrationRun['from']): boolean {
@@ -346,6 +366,8 @@ export class Migrations {
     // this is the moment: from here on the target's is the domain
     this.#runs.delete(run.id);
     domain.host = domain.status.host = report.to;
+    // renamed meanwhile: the name is the lab's
+    domain.spec = { ...domain.spec, disks: run.spec.disks };
     domain.domid = domain.status.domid = domid;
     domain.status.state = 'running';
     domain.status.reason = null;
@@ -382,6 +404,7 @@ export class Migrations {
           const s = toSentences(e);
           if (s.code !== 'host-lost') host.proxy.giveUp(s);
         });
+    this.#dropCopies(run);
     const s = toSentences(error);
     const aborted = s.code === 'cancelled';
     const where = this.#isUp(run.from) && lab.domains.get(report.uuid) === run.domain;

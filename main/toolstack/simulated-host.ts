@@ -21,6 +21,8 @@ export interface DiskBacking {
   read(offset: number, length: number): Uint8Array;
   write(offset: number, data: Uint8Array): void;
   flush(): void;
+  /** Its domain is gone. */
+  close?(): void;
 }
 
 export interface HostDomainStatus {

@@ -316,6 +316,11 @@ export class XenHost {
     return bridge;
   }
 
+  /** The disks of a domain, in the order of its spec. */
+  disksOf(domid: number): readonly BlockBackend[] {
+    return this.entry(domid).disks;
+  }
+
   /** Tells the network that a domain's addresses are here now. */
   announce(domid: number): void {
     for (const nic of this.entry(domid).nics) nic.announce();

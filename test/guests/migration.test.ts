@@ -1,4 +1,6 @@
 // Live migration with our own guest in every kind of domain: its work, its disk and its connections go along; the same run twice is the same.
+import { existsSync, readFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PRESETS } from '../../main/toolstack/migration/policy.ts';
 import type { MigrationReport } from '../../shared/migration-service.ts';
@@ -130,4 +132,47 @@ it('stops and copies when that is wanted, and takes the whole memory for its dow
   expect(r.downtime!.totalNs).toBeGreaterThan(53e6);
   await two.type(a, 'echo alive');
   await two.expect(a, /\nalive/, 2000);
+});
+
+it('takes a disk along as a copy: the guest goes on with its own, the original stays as it was left, and it can come back', async () => {
+  const two = await TwoHosts.make();
+  open.push(two);
+  const path = two.disk('own.img', 512);
+  const uuid = await two.create('alder', {
+    ...kinds[0],
+    name: 'own',
+    disks: [{ path, format: 'raw', vdev: 'xvda', readOnly: false }],
+  });
+  await two.expect(uuid, /\$ /, 2000);
+  await two.advance(200);
+  await two.type(uuid, 'db /dev/xvda 400 512 &');
+  await two.advance(30);
+  const first = await two.migrate(uuid, 'birch', PRESETS['xen-today'], { xvda: 'copy' });
+  expect(first).toMatchObject({ state: 'done' });
+  expect(first.bytesSent).toBeGreaterThan(first.pagesSent * 4096 + 512 * 1024);
+  expect(two.lab.domain(uuid).spec.disks[0]!.path).toBe(`${path}.birch`);
+  const left = readFileSync(path);
+  await two.expect(uuid, /result db [^\n]*records=128 [^\n]*reads=400 /, 30_000);
+  expect(readFileSync(path).equals(left)).toBe(true);
+  // the last block of the original and of the copy differ by what was written since
+  expect(readFileSync(`${path}.birch`).equals(left)).toBe(false);
+  await two.type(uuid, 'sum /dev/xvda');
+  const [, sum] = await two.expect(uuid, /\n([0-9a-f]{8}) 524288 /, 5000);
+  expect(sum).toBe(
+    crc32(readFileSync(`${path}.birch`))
+      .toString(16)
+      .padStart(8, '0'),
+  );
+  // aborted: no half copy stays
+  two.lab.migrations.onPoint = (point, _round, run) => {
+    if (point === 'live') two.lab.tasks.cancel(run.id);
+  };
+  expect(await two.migrate(uuid, 'alder', PRESETS['xen-today'], { xvda: 'copy' })).toMatchObject({ state: 'aborted' });
+  two.lab.migrations.onPoint = null;
+  expect(existsSync(`${path}.alder`)).toBe(false);
+  // and back, to an image of its own there
+  expect(await two.migrate(uuid, 'alder', PRESETS['xen-today'], { xvda: 'copy' })).toMatchObject({ state: 'done' });
+  await two.type(uuid, 'sum /dev/xvda');
+  expect((await two.expect(uuid, /\n([0-9a-f]{8}) 524288 /, 5000))[1]).toBe(sum);
+  expect(two.lab.domain(uuid).spec.disks[0]!.path).toBe(`${path}.alder`);
 });

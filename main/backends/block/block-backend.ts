@@ -12,6 +12,8 @@ export interface BlockImage {
   read(offset: number, length: number): Uint8Array;
   write(offset: number, data: Uint8Array): void;
   flush(): void;
+  /** Nobody uses it any more. */
+  close?(): void;
 }
 
 const SECTOR = 512;
@@ -59,10 +61,12 @@ export function deviceNumber(name: string): number | null {
 
 export class BlockBackend extends SplitBackend {
   private readonly id: number;
-  private readonly image: BlockImage;
+  readonly image: BlockImage;
   private readonly readOnly: boolean;
   private ring: SharedRing | null = null;
   private layout: (typeof LAYOUT)[Protocol] = LAYOUT['x86_64-abi'];
+  /** Told of every write to the image, while it is copied elsewhere. */
+  onWrite: ((offset: number, length: number) => void) | null = null;
   readonly figures: DiskFigures = { readRequests: 0, writeRequests: 0, bytesRead: 0, bytesWritten: 0 };
 
   constructor(d: Domain, store: Store, id: number, name: string, image: BlockImage, readOnly: boolean) {
@@ -101,6 +105,11 @@ export class BlockBackend extends SplitBackend {
     set('physical-sector-size', SECTOR);
     set('info', this.readOnly ? 4 : 0);
     return null;
+  }
+
+  override close(): void {
+    super.close();
+    this.image.close?.();
   }
 
   protected disconnect(): void {
@@ -165,8 +174,10 @@ export class BlockBackend extends SplitBackend {
       const access = this.d.grants.open(ref, !write);
       if (typeof access === 'number') return failed;
       const page = access.bytes.subarray(first * SECTOR, first * SECTOR + length);
-      if (write) this.image.write(offset, page.slice());
-      else page.set(this.image.read(offset, length));
+      if (write) {
+        this.image.write(offset, page.slice());
+        this.onWrite?.(offset, length);
+      } else page.set(this.image.read(offset, length));
       this.d.grants.close(ref, !write);
       offset += length;
       total += length;

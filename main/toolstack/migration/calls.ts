@@ -5,9 +5,9 @@ import type { DomainSpec } from '../../../shared/model.ts';
 import type { Chunk, SenderReport } from './sender.ts';
 
 export interface MigrationCalls {
-  /** Source: begins to send. `latencyNs`: one way over the link, for predictions. */
+  /** Source: begins to send. `latencyNs`: one way over the link, for predictions; `copied`: positions of the disks that go along. */
   migrationSend: {
-    args: { id: number; domid: number; policy: MigrationPolicy; latencyNs: number };
+    args: { id: number; domid: number; policy: MigrationPolicy; latencyNs: number; copied: number[] };
     result: SenderReport;
   };
   /** Source: the link carried so many bytes per ns of this run from `from` to `to` (virtual ns). */
@@ -19,8 +19,8 @@ export interface MigrationCalls {
   migrationRelease: { args: { id: number }; result: void };
   /** Source: the domain stays here and runs on. */
   migrationRollBack: { args: { id: number }; result: void };
-  /** Target: expects a domain. */
-  migrationReceive: { args: { id: number; name: string; spec: DomainSpec }; result: void };
+  /** Target: expects a domain. The images of copied disks exist and are written. */
+  migrationReceive: { args: { id: number; name: string; spec: DomainSpec; copied: number[] }; result: void };
   /** Target: bytes that arrived, in order. True when the domain is complete. */
   migrationFeed: { args: { id: number; pieces: Uint8Array<ArrayBuffer>[] }; result: boolean };
   /** Target: it runs here from now on. Its number here. */

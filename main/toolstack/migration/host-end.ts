@@ -3,10 +3,12 @@
 import { BulkheadError } from '../../../shared/errors.ts';
 import type { MigrationPolicy } from '../../../shared/migration-service.ts';
 import type { DomainSpec } from '../../../shared/model.ts';
+import type { BlockBackend } from '../../backends/block/block-backend.ts';
 import type { Domain } from '../../hypervisor/domain.ts';
 import type { DomainSource } from '../saving/contract.ts';
 import type { DiskBacking } from '../simulated-host.ts';
 import { StreamWriter } from '../stream/writer.ts';
+import { CopiedDisks } from './disk-copy.ts';
 import { MigrationReceiver, type ReceivingHost } from './receiver.ts';
 import { type Chunk, MigrationSender, type MovingDomain, type SenderReport } from './sender.ts';
 
@@ -25,6 +27,7 @@ const REASONS = [
 export interface MigratingHost extends ReceivingHost {
   readonly host: { domain(domid: number): Domain | undefined; now(): number };
   domainSource(domid: number): DomainSource;
+  disksOf(domid: number): readonly BlockBackend[];
 }
 
 /** What the target is told of the domain before its first byte. */
@@ -43,9 +46,9 @@ export class MigrationEnds {
     this.xen = xen;
   }
 
-  /** Begins to send. @throws BulkheadError when this kind of domain cannot be read */
-  send(id: number, domid: number, policy: MigrationPolicy, latencyNs: number): SenderReport {
-    const domain = movingDomain(this.xen, domid);
+  /** Begins to send; `copied`: positions of the disks that go along. @throws BulkheadError when this kind of domain cannot be read */
+  send(id: number, domid: number, policy: MigrationPolicy, latencyNs: number, copied: readonly number[]): SenderReport {
+    const domain = movingDomain(this.xen, domid, copied);
     const sender = new MigrationSender(domain, policy, this.xen.host.now(), latencyNs);
     this.outgoing.set(id, { sender, domid });
     return sender.report();
@@ -76,13 +79,15 @@ export class MigrationEnds {
 
   /** Expects a domain. */
   receive(id: number, arrival: Arrival): void {
+    let opened: DiskBacking[] | null = null;
+    const disks = (): DiskBacking[] => (opened ??= arrival.disks());
     this.incoming.set(
       id,
-      new MigrationReceiver(this.xen, (saved) => ({
+      new MigrationReceiver(this.xen, disks, (saved) => ({
         saved,
         identity: { name: arrival.name, uuid: saved.uuid, macs: saved.macs },
         spec: arrival.spec,
-        disks: arrival.disks,
+        disks,
         paused: true,
       })),
     );
@@ -137,7 +142,7 @@ function unknownRun(id: number): BulkheadError {
 }
 
 /** A domain of this host as the sender moves it: the dirty log and the records of saving/, in the bytes of the stream. */
-function movingDomain(xen: MigratingHost, domid: number): MovingDomain {
+function movingDomain(xen: MigratingHost, domid: number, copied: readonly number[]): MovingDomain {
   const source = xen.domainSource(domid);
   const domain = xen.host.domain(domid)!;
   let written: Uint8Array[] = [];
@@ -147,6 +152,7 @@ function movingDomain(xen: MigratingHost, domid: number): MovingDomain {
     written = [];
     return pieces.length === 1 ? pieces[0]! : new Uint8Array(Buffer.concat(pieces));
   };
+  const disks = new CopiedDisks(new Map(copied.map((n) => [n, xen.disksOf(domid)[n]!])));
   let suspendedAt: number | null = null;
   let refused: string | null = null;
   return {
@@ -156,7 +162,17 @@ function movingDomain(xen: MigratingHost, domid: number): MovingDomain {
     },
     peek: (pfn) => domain.logDirty.peek(pfn),
     clean: (found) => void domain.logDirty.clean(found),
-    stopLog: () => domain.logDirty.stop(),
+    stopLog: () => {
+      domain.logDirty.stop();
+      disks.stop();
+    },
+    startDisks: () => disks.start(),
+    takeDiskWrites: () => disks.takeWritten(),
+    blocks: (keys, most) => {
+      const { record, taken } = disks.record(keys.slice(0, most));
+      writer.record(record);
+      return { bytes: take(), taken };
+    },
     forEachPage: (visit) => source.pfns().forEach(visit),
     head: () => {
       writer.headers(source.saved());

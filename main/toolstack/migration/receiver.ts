@@ -3,8 +3,10 @@
 
 import type { DomainRebuild, RebuildOptions } from '../saving/contract.ts';
 import type { SavedDomain } from '../stream/config.ts';
+import type { DiskBacking } from '../simulated-host.ts';
 import { StreamReader } from '../stream/reader.ts';
 import { streamError } from '../stream/errors.ts';
+import { DISK_BLOCKS, writeBlocks } from './disk-copy.ts';
 
 /** What the receiver needs of its host. */
 export interface ReceivingHost {
@@ -18,14 +20,23 @@ export interface ReceivingHost {
 export class MigrationReceiver {
   private readonly host: ReceivingHost;
   private readonly options: (saved: SavedDomain) => RebuildOptions;
+  private readonly disks: () => readonly DiskBacking[];
   private readonly reader = new StreamReader();
   private rebuild: DomainRebuild | null = null;
   /** Its number once it is complete. */
   private domid = -1;
 
-  /** @param options how the domain is rebuilt, once the stream has said what it is */
-  constructor(host: ReceivingHost, options: (saved: SavedDomain) => RebuildOptions) {
+  /**
+   * @param disks its images here, opened at the first call
+   * @param options how the domain is rebuilt, once the stream has said what it is
+   */
+  constructor(
+    host: ReceivingHost,
+    disks: () => readonly DiskBacking[],
+    options: (saved: SavedDomain) => RebuildOptions,
+  ) {
     this.host = host;
+    this.disks = disks;
     this.options = options;
   }
 
@@ -40,8 +51,11 @@ export class MigrationReceiver {
         if (!item.config.saved)
           throw streamError('stream-unsupported', 'It does not say what the domain is.', 'Migrate from Bulkhead.');
         this.rebuild = this.host.rebuild(this.options(item.config.saved));
-      } else if (item.kind === 'record') this.rebuild!.record(item.record);
-      else if (item.kind === 'end') {
+      } else if (item.kind === 'record') {
+        const r = item.record;
+        if (r.type === 'OTHER' && r.number === DISK_BLOCKS) writeBlocks(r.body, this.disks());
+        else this.rebuild!.record(r);
+      } else if (item.kind === 'end') {
         if (!item.checked)
           throw streamError('stream-corrupt', 'It ends without its checksum.', 'Start the migration again.');
         this.domid = this.rebuild!.finish();

@@ -5,6 +5,7 @@
 
 import type { MigrationPolicy, MigrationRound, StopReason } from '../../../shared/migration-service.ts';
 import { MAX_BATCH } from '../stream/records.ts';
+import { BLOCK_BYTES, MAX_BLOCKS } from './disk-copy.ts';
 import { mbitToBytesPerNs, nextRate, PAGE_BITS, predict, type RoundFigures, stopReason } from './policy.ts';
 
 /** What the sender needs of the domain it moves. */
@@ -20,6 +21,12 @@ export interface MovingDomain {
   head(): Uint8Array;
   /** One PAGE_DATA record of these pages as they are now. */
   pages(pfns: readonly number[]): Uint8Array;
+  /** Disks copied along: begins to note writes, and names every block. */
+  startDisks(): number[];
+  /** Blocks written since the last call. */
+  takeDiskWrites(): number[];
+  /** One record of blocks as they are now, and how many of those named it holds (at most `most`). */
+  blocks(keys: readonly number[], most: number): { bytes: Uint8Array; taken: number };
   /** Asks the guest to suspend. */
   askSuspend(): void;
   /** What became of it: it runs, it is suspended since this time (ns), or it ended or refused (a sentence). */
@@ -82,6 +89,9 @@ export class MigrationSender {
   private current!: { startedAt: number; wall: number; sent: number; skipped: number; bytes: number; limit: number };
   private readonly top: number;
   private memoryPages = 0;
+  /** Disk blocks of the current round, and how far it is with them; they go before the pages. */
+  private blocks: number[] = [];
+  private nextBlock = 0;
   private readonly touched = new Set<number>();
   private bytesSent = 0;
   /** The link is ours up to here. */
@@ -118,6 +128,7 @@ export class MigrationSender {
     domain.forEachPage((pfn) => this.list.push(pfn));
     this.list.sort((a, b) => a - b);
     this.memoryPages = this.list.length;
+    this.blocks = domain.startDisks();
     this.beginRound(now);
     const reason = stopReason(policy, this.figures, this.memoryPages);
     if (reason) this.endLive(reason, now);
@@ -159,7 +170,9 @@ export class MigrationSender {
     this.suspendedAt = Math.min(c.since, now);
     this.phase = 'last-pages';
     const waiting = this.list;
+    const waitingBlocks = this.blocks;
     this.takeDirty();
+    this.blocks = [...new Set([...waitingBlocks, ...this.blocks])].sort((a, b) => a - b);
     this.list = [...new Set([...waiting, ...this.list])].sort((a, b) => a - b);
     // the time until then was not used
     this.cursor = Math.max(this.cursor, this.suspendedAt);
@@ -174,6 +187,7 @@ export class MigrationSender {
 
   private beginRound(at: number): void {
     this.next = 0;
+    this.nextBlock = 0;
     this.current = {
       startedAt: at,
       wall: this.wall(),
@@ -189,7 +203,7 @@ export class MigrationSender {
     if (this.linkBytesPerNs <= 0 || this.phase !== 'live') return;
     const last = this.rounds.at(-1);
     this.prediction = predict(this.policy, this.figures, {
-      pages: this.list.length,
+      pages: this.list.length + (this.blocks.length * BLOCK_BYTES) / 4096,
       memoryPages: this.memoryPages,
       dirtyPerNs: last && last.durationNs > 0 ? last.pagesDirtied / last.durationNs : null,
       linkBytesPerNs: this.linkBytesPerNs,
@@ -204,6 +218,13 @@ export class MigrationSender {
     const { limit } = this.current;
     const rate = limit > 0 ? Math.min(mbitToBytesPerNs(limit), linkRate) : linkRate;
     const room = Math.max(1, Math.min(MAX_BATCH, Math.ceil(((to - this.cursor) * rate) / 4104)));
+    if (this.nextBlock < this.blocks.length) {
+      const most = Math.max(1, Math.ceil(((to - this.cursor) * rate) / BLOCK_BYTES));
+      const { bytes, taken } = this.domain.blocks(this.blocks.slice(this.nextBlock, this.nextBlock + MAX_BLOCKS), most);
+      this.nextBlock += taken;
+      this.emit(bytes, rate, chunks);
+      return true;
+    }
     const skip = this.phase === 'live' && this.policy.skipRedirtied;
     const batch: number[] = [];
     while (batch.length < room && this.next < this.list.length) {
@@ -239,6 +260,7 @@ export class MigrationSender {
     this.domain.clean((pfn) => dirty.push(pfn));
     dirty.sort((a, b) => a - b);
     this.list = dirty;
+    this.blocks = this.domain.takeDiskWrites();
     const stretches = Math.min(HEAT_STRETCHES, Math.max(1, this.top));
     const heat = new Array<number>(stretches).fill(0);
     for (const pfn of dirty) heat[Math.min(stretches - 1, Math.floor((pfn * stretches) / this.top))]!++;
@@ -276,7 +298,7 @@ export class MigrationSender {
     this.figures.push({
       pagesSent: sent,
       pagesSkipped: skipped,
-      pagesLeft: round.pagesDirtied,
+      pagesLeft: round.pagesDirtied + (this.blocks.length * BLOCK_BYTES) / 4096,
       dirtyMbit: round.dirtyMbit,
       limitMbit: limit,
     });

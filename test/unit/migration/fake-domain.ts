@@ -50,6 +50,28 @@ export class FakeDomain implements MovingDomain {
     this.pageBytes += pfns.length * PAGE_RECORD;
     return new Uint8Array(pfns.length * PAGE_RECORD);
   }
+  /** Disk blocks by number: how often each was written, and what the other end has. */
+  readonly diskVersions: number[] = [];
+  readonly diskCopy = new Map<number, number>();
+  readonly diskDirty = new Set<number>();
+  writeBlock(n: number): void {
+    this.diskVersions[n]!++;
+    this.diskDirty.add(n);
+  }
+  startDisks(): number[] {
+    this.diskDirty.clear();
+    return this.diskVersions.map((_, n) => n);
+  }
+  takeDiskWrites(): number[] {
+    const blocks = [...this.diskDirty];
+    this.diskDirty.clear();
+    return blocks;
+  }
+  blocks(keys: readonly number[], most: number): { bytes: Uint8Array; taken: number } {
+    const taken = keys.slice(0, most);
+    for (const n of taken) this.diskCopy.set(n, this.diskVersions[n]!);
+    return { bytes: new Uint8Array(taken.length * 65_536), taken: taken.length };
+  }
   askSuspend(): void {
     this.asked = true;
   }

@@ -116,6 +116,20 @@ describe('pre-copy', () => {
     expect(r.lastPageAt! - r.suspendedAt!).toBeCloseTo((500 * 4104 + 100) / RATE, 0);
   });
 
+  it('copies disks along, what is written meanwhile once more, the last of it while suspended', () => {
+    const domain = new FakeDomain(500);
+    for (let n = 0; n < 64; n++) domain.diskVersions.push(1);
+    const { sender } = drive(domain, 'xen-today', (n, d) => {
+      if (n % 3 === 0) d.writeBlock((n / 3) % 64);
+    });
+    const r = sender.report();
+    expect(domain.diskVersions.every((v, n) => domain.diskCopy.get(n) === v)).toBe(true);
+    expect(domain.same).toBe(true);
+    expect(r.rounds[0]!.pagesSent).toBe(500);
+    expect(r.rounds[0]!.bytesSent).toBeGreaterThan(64 * 65_536);
+    expect(r.rounds.length).toBeGreaterThan(2);
+  });
+
   it('is the same however time is cut into turns', () => {
     const run = (cut: number): unknown => {
       const domain = new FakeDomain(2000);
