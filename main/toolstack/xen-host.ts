@@ -17,6 +17,7 @@ import { Host } from '../hypervisor/host.ts';
 import { traceName } from '../hypervisor/trace.ts';
 import { KernelImageError } from '../machine/boot/errors.ts';
 import { HostMemory } from '../machine/cpu/host-memory.ts';
+import { MAX_VCPUS } from '../machine/cpu/layout.ts';
 import { buildError, type BuiltDomain, type DomainImage, type Rings } from './builder/domain-image.ts';
 import { kernelError, readElfKernel } from './builder/kernel-image.ts';
 import { buildPv } from './builder/pv.ts';
@@ -175,7 +176,7 @@ export class XenHost {
         throw buildError(
           'host-busy',
           `${this.spec.name} has no virtual CPU left.`,
-          'One simulated host has room for 64 of them.',
+          `One simulated host has room for ${MAX_VCPUS} of them.`,
           'Destroy another domain first.',
           'vcpus',
         );

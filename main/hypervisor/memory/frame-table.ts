@@ -46,6 +46,8 @@ export class FrameTable {
   readonly flags: Uint8Array;
   /** Frames free now. */
   free = 0;
+  /** 1 for frames that somebody had: the others still are as the machine's memory began, all zero, and cost the computer nothing. */
+  private readonly used: Uint8Array;
   /** No free frame lies below this one. */
   private hint: number;
   /** Set when stale translations may exist (a writable or table reference went away); the CPU side flushes and clears. */
@@ -63,6 +65,7 @@ export class FrameTable {
     this.type = new Uint8Array(frames);
     this.typeCount = new Uint32Array(frames);
     this.flags = new Uint8Array(frames);
+    this.used = new Uint8Array(frames);
     for (let mfn = 0; mfn < reserved; mfn++) {
       this.owner[mfn] = DOMID_XEN;
       this.refs[mfn] = 1;
@@ -116,7 +119,8 @@ export class FrameTable {
     this.flags[mfn] = FrameFlag.Allocated;
     this.free--;
     this.mem.u8[PAGE_FLAGS + mfn] &= ~(PageFlag.LogDirty | PageFlag.Dirty);
-    clearFrame(this.mem, mfn);
+    if (this.used[mfn]) clearFrame(this.mem, mfn);
+    this.used[mfn] = 1;
     this.noteMoved(mfn);
   }
 

@@ -24,9 +24,10 @@ export const X87_TEMPORARY = 0xff00;
  * A handler whose first instruction faults again would otherwise be entered for ever: see CpuCore.run.
  */
 export const Stall = { fuel: 0x2900, count: 0x2904, limit: 16 } as const;
-export const VCPU_AREA = 0x1_0000; // 64 states of 4 KiB
-export const VCPU_STATE_BYTES = 4096;
-export const MAX_VCPUS = 64;
+export const VCPU_AREA = 0x1_0000; // 192 states of 2 KiB
+/** At least STATE_BYTES. */
+export const VCPU_STATE_BYTES = 2048;
+export const MAX_VCPUS = 192;
 export const TABLES = 0x8_0000; // 1.5 MiB for the decoder's tables
 export const TLB_SUPERVISOR = 0x20_0000;
 export const TLB_ENTRIES = 4096;
