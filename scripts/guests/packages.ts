@@ -132,4 +132,15 @@ export const guestPackages: readonly GuestPackage[] = [
     ],
     purpose: 'the program that links GRUB modules into one image, and the font its video test draws with',
   },
+  {
+    id: 'xen-utils',
+    package: 'xen-utils-4.17',
+    architecture: 'amd64',
+    metapackage: false,
+    files: [
+      { from: 'usr/lib/xen-4.17/bin/verify-stream-v2', to: 'verify-stream-v2' },
+      { from: 'usr/lib/xen-4.17/lib/python/xen', to: 'python/xen' },
+    ],
+    purpose: "Xen's own verifier of saved domains",
+  },
 ];

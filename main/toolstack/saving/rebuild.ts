@@ -23,7 +23,14 @@ import {
 } from '../stream/records.ts';
 import type { DomainRebuild, RebuildOptions } from './contract.ts';
 import { loadHvmContext } from './hvm-context.ts';
-import { restoreContext, restoreExtended, setStartInfoFrame, startInfoFrame, wasOnline } from './pv-context.ts';
+import {
+  contextBytes,
+  restoreContext,
+  restoreExtended,
+  setStartInfoFrame,
+  startInfoFrame,
+  wasOnline,
+} from './pv-context.ts';
 import { type GuestP2m, listListOffset, rewriteP2m } from './pv-p2m.ts';
 import { localise, MAX_PFN } from './pv-pages.ts';
 
@@ -100,7 +107,13 @@ export class HostDomainRebuild implements DomainRebuild {
       case 'X86_PV_VCPU_EXTENDED':
         pvOnly();
         if (!d.vcpus[r.vcpu]) throw malformed(index, r.type, `the domain has no vCPU ${r.vcpu}`);
-        (r.type === 'X86_PV_VCPU_BASIC' ? this.basic : this.extended).set(r.vcpu, { context: r.context, index });
+        if (r.type === 'X86_PV_VCPU_BASIC' && r.context.length !== contextBytes(d.is32))
+          throw malformed(index, r.type, `a context has ${contextBytes(d.is32)} bytes and it has ${r.context.length}`);
+        (r.type === 'X86_PV_VCPU_BASIC' ? this.basic : this.extended).set(r.vcpu, {
+          // changed on the way into the vCPU; the record stays its owner's
+          context: r.context.slice(),
+          index,
+        });
         return;
       case 'X86_PV_VCPU_XSAVE':
         pvOnly();

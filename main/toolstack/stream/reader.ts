@@ -47,6 +47,8 @@ export class StreamReader {
   private expect: Expect = 'start';
   private xlConfig = { configBytes: 0, json: true };
   private inLibxl = false;
+  /** Bulkhead made it: then its checksum is there. */
+  private ours = false;
   private header: ImageHeader | null = null;
   private index = 0;
   private failed: unknown = null;
@@ -98,7 +100,8 @@ export class StreamReader {
   /** No more bytes come. @returns the end item when the stream has no check @throws BulkheadError stream-corrupt when it is cut off */
   finish(): StreamItem[] {
     if (this.failed) throw this.failed;
-    if (!this.complete) throw (this.failed = truncated(this.index, this.offset + this.have));
+    if (!this.complete || (this.ours && this.expect === 'check'))
+      throw (this.failed = truncated(this.index, this.offset + this.have));
     if (this.expect === 'done') return [];
     this.expect = 'done';
     return [{ kind: 'end', offset: this.offset, checked: false }];
@@ -165,7 +168,9 @@ export class StreamReader {
         if (this.have < configBytes) return null;
         const text = configBytes ? new TextDecoder().decode(this.take(configBytes)).replace(/\0+$/, '') : '{}';
         this.expect = 'libxl-header';
-        return { kind: 'config', config: decodeConfig(json ? text : '{}'), offset, bytes: configBytes };
+        const config = decodeConfig(json ? text : '{}');
+        this.ours = config.saved !== null;
+        return { kind: 'config', config, offset, bytes: configBytes };
       }
       case 'libxl-header':
         if (!this.peek(LIBXL_HEADER_BYTES)) return null;
@@ -242,10 +247,10 @@ export class StreamReader {
     const head = this.peek(8);
     if (!head) return null;
     this.expect = 'done';
-    for (let i = 0; i < 4; i++)
-      if (head[i] !== CHECK_MAGIC.charCodeAt(i)) return { kind: 'end', offset, checked: false };
+    const marked = [...CHECK_MAGIC].every((c, i) => head[i] === c.charCodeAt(0));
+    if (!marked && !this.ours) return { kind: 'end', offset, checked: false };
     const expected = new DataView(head.buffer, head.byteOffset).getUint32(4, true);
-    if (expected !== crc)
+    if (!marked || expected !== crc)
       throw streamError(
         'stream-corrupt',
         'Its checksum does not match: some of its bytes have changed.',
