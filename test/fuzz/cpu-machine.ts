@@ -321,6 +321,23 @@ export function scene(r: Random, mode: Mode, user: boolean): Snapshot {
   s.xmm = s.xmm.map(() => [(BigInt(r.bits()) << 32n) | BigInt(r.bits()), (BigInt(r.bits()) << 32n) | BigInt(r.bits())]);
   let flags = 2 | (r.bits() & 0xed5);
   if (r.chance(16)) flags |= 0x100;
+  // now and then breakpoints on code, data, stack and ports, alignment checks, and an NMI that waits
+  if (r.chance(4)) {
+    f.cr4! |= r.chance(2) ? 8n : 0n;
+    s.dr = [CODE + r.below(0x1000), DATA + r.below(0x8000), STACK + 0x1ff0 + r.below(0x1000), r.below(0x100)].map(
+      BigInt,
+    );
+    const kinds = [0, 1 + 2 * r.below(2), 1 + 2 * r.below(2), 2];
+    const controls = kinds.reduce(
+      (bits, kind, n) => bits | ((kind | (kind === 0 ? 0 : r.below(4) << 2)) << (16 + n * 4)),
+      0,
+    );
+    s.dr.push(0n, 0n, 0xffff0ff0n, BigInt(((controls | (r.bits() & 0xff)) >>> 0) + 0x400));
+  }
+  if (r.chance(4)) f.cr0! |= 0x40000n;
+  if (r.chance(3)) flags |= 0x40000;
+  if (r.chance(8)) f.nmiPending = 1n;
+  if (r.chance(8)) f.nmiBlocked = 1n;
   if (mode === 'vm86') flags |= 0x20000 | (r.chance(2) ? 0x3000 : 0);
   else if (r.chance(2)) flags |= 0x3000;
   s.rflags = flags;
