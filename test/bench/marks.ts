@@ -36,5 +36,8 @@ export class Marks {
   }
 }
 
+/** What the initial RAM file system of scripts/guests.ts prints when its shell is there. */
+export const SHELL_READY = 'bulkhead: shell ready';
+
 /** CPU time of this process in user mode, milliseconds. */
 export const cpuMs = (): number => process.cpuUsage().user / 1000;

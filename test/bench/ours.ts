@@ -1,4 +1,5 @@
-// Column: the simulated CPU of Bulkhead, bare machine. Prints the column as JSON.
+// Column: the simulated CPU of Bulkhead, bare machine: ours.ts IMAGE [COMMAND LINE]. Prints the column as JSON.
+// BULKHEAD_TIER in the environment chooses the tier, as everywhere.
 import { readFileSync } from 'node:fs';
 import { PcMachine } from '../../main/machine/platform/pc.ts';
 import { Marks, cpuMs } from './marks.ts';
@@ -11,6 +12,6 @@ const machine = new PcMachine({
   epochSeconds: 0,
   onSerial: (byte) => marks.put(String.fromCharCode(byte)),
 });
-machine.load({ kernel: readFileSync(process.argv[2]!), ramdisk: null, commandLine: '' });
+machine.load({ kernel: readFileSync(process.argv[2]!), ramdisk: null, commandLine: process.argv[3] ?? '' });
 for (let until = 1e7; !marks.done && machine.stop === null; until += 1e7) machine.runUntil(until);
 console.log(JSON.stringify(marks.column));

@@ -10,6 +10,7 @@ const arguments_ = [
   '128',
   '-kernel',
   process.argv[2]!,
+  ...(process.argv[3] ? ['-append', process.argv[3]] : []),
   '-serial',
   'stdio',
   '-display',

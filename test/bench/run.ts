@@ -1,94 +1,144 @@
 /**
- * `npm run bench [-- kernel ...]`: the simulated CPU beside v86 and QEMU on the same kernels, in one run. Prints times and ratios
- * (how many times faster we are) and writes out/bench/cpu.json.
+ * `npm run bench -- [--only KERNEL,...] [--columns NAME,...] [--record]`: the simulated CPU beside v86 and QEMU on the same kernels, in one
+ * run, and Debian's Linux 686 to a shell. Prints times and ratios (how many times faster our interpreter is) and writes out/bench/cpu.json;
+ * with --record also test/bench/results.json, which docs/performance.md shows.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { buildKernels } from './build-kernels.ts';
 import type { Column } from './marks.ts';
 
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    columns: { type: 'string' },
+    record: { type: 'boolean', default: false },
+  },
+});
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const image = buildKernels(path.join(root, '.cache', 'bench'));
 const here = (f: string): string => fileURLToPath(new URL(f, import.meta.url));
+const guest = (f: string): string => path.join(root, '.cache', 'guests', f);
+const chosen = values.only?.split(',');
+const LINUX = 'linux686';
+const wanted = (name: string): boolean => !chosen || chosen.includes(name);
+const kernelsWanted = !chosen || chosen.some((name) => name !== LINUX);
+const only = chosen ? `only=${chosen.join(',')}` : '';
+const image = kernelsWanted ? buildKernels(path.join(root, '.cache', 'bench')) : '';
+/** As the tests boot it: without the self-tests of its ciphers and the search for ISA cards. */
+const linux = [
+  guest('linux-686/vmlinuz'),
+  guest('initramfs-i386.cpio.gz'),
+  'console=ttyS0 panic=-1 nokaslr noisapnp cryptomgr.notests=1',
+] as const;
+const linuxMissing = [linux[0], linux[1]].every((f) => existsSync(f)) ? null : 'npm run guests has not fetched it';
 
 interface Peer {
   name: string;
-  args: string[];
+  /** Programs and arguments; the rows of all of them make the column. */
+  runs: string[][];
+  environment?: Record<string, string>;
   missing: string | null;
 }
 const bios = existsSync('/usr/share/seabios/bios.bin') ? null : 'the package seabios is not installed';
+const runs = (kernels: string[], boot: string[] | null): string[][] => [
+  ...(kernelsWanted ? [kernels] : []),
+  ...(boot && wanted(LINUX) && !linuxMissing ? [boot] : []),
+];
+const ours = runs([here('ours.ts'), image, only], [here('linux.ts'), ...linux]);
+const v86 = (jit: string): string[][] =>
+  runs([here('v86.ts'), image, only, jit], [here('v86.ts'), linux[0], linux[2], jit, linux[1]]);
+const BASE = 'interpreter';
 const peers: Peer[] = [
-  { name: 'bulkhead', args: [here('ours.ts'), image], missing: null },
-  { name: 'v86 nojit', args: [here('v86.ts'), image, 'nojit'], missing: bios },
-  { name: 'v86', args: [here('v86.ts'), image], missing: bios },
+  { name: BASE, runs: ours, environment: { BULKHEAD_TIER: 'interpreter' }, missing: null },
+  { name: 'translator', runs: ours, environment: { BULKHEAD_TIER: 'translator' }, missing: null },
+  { name: 'v86 nojit', runs: v86('nojit'), missing: bios },
+  { name: 'v86', runs: v86('jit'), missing: bios },
   {
     name: 'qemu',
-    args: [here('qemu.ts'), image],
+    runs: runs([here('qemu.ts'), image, only], null),
     missing: existsSync('/usr/bin/qemu-system-i386') ? null : 'the package qemu-system-x86 is not installed',
   },
 ];
+if (wanted(LINUX) && linuxMissing) console.log(`${LINUX}: left out, ${linuxMissing}.`);
+const names = values.columns?.split(',');
 const columns = new Map<string, Column>();
-for (const p of peers) {
-  if (p.missing) {
-    console.log(`${p.name}: left out, ${p.missing}.`);
+for (const peer of peers) {
+  if (names && peer.name !== BASE && !names.includes(peer.name)) continue;
+  if (peer.missing) {
+    console.log(`${peer.name}: left out, ${peer.missing}.`);
     continue;
   }
-  process.stderr.write(`${p.name} ...\n`);
-  const done = spawnSync(process.execPath, p.args, { encoding: 'utf8', maxBuffer: 1 << 26, timeout: 900_000 });
-  const line = done.stdout.split('\n').find((l) => l.startsWith('{'));
-  if (!line) {
-    console.log(`${p.name}: no result. ${done.stderr.split('\n').slice(-4).join(' ')}`);
-    continue;
+  const column: Column = {};
+  for (const args of peer.runs) {
+    process.stderr.write(`${peer.name}: ${path.basename(args[0]!)} ...\n`);
+    const done = spawnSync(process.execPath, args, {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+      timeout: 1_800_000,
+      env: { ...process.env, ...peer.environment },
+    });
+    const line = done.stdout.split('\n').find((l) => l.startsWith('{'));
+    if (line) Object.assign(column, JSON.parse(line));
+    else console.log(`${peer.name}: no result. ${done.stderr.split('\n').slice(-4).join(' ')}`);
   }
-  columns.set(p.name, JSON.parse(line) as Column);
+  columns.set(peer.name, column);
 }
 
 const median = (v: number[]): number => v.toSorted((a, b) => a - b)[v.length >> 1]!;
-const ours = columns.get('bulkhead')!;
-const others = [...columns.keys()].filter((n) => n !== 'bulkhead');
-const chosen = process.argv.slice(2);
-const rows = Object.keys(ours).filter((k) => chosen.length === 0 || chosen.includes(k));
+const base = columns.get(BASE)!;
+const others = [...columns.keys()].filter((n) => n !== BASE);
+const rows = Object.keys(base).filter(wanted);
 const pad = (s: string, n: number): string => s.padStart(n);
 console.log(
-  `\n${'kernel'.padEnd(12)}${pad('bulkhead', 10)}${others.map((o) => pad(o, 12) + pad('ratio', 8)).join('')}   (ms, median; ratio > 1: we are faster)`,
+  `\n${'kernel'.padEnd(12)}${pad(BASE, 12)}${others.map((o) => pad(o, 12) + pad('ratio', 8)).join('')}   (ms, median; ratio > 1: the interpreter is faster)`,
 );
 const logs = new Map<string, number[]>();
-const report: Record<string, unknown> = {};
+const report: Record<string, Record<string, number | string>> = {};
 for (const k of rows) {
-  const mine = median(ours[k]!.ms);
-  let line = `${k.padEnd(12)}${pad(mine.toFixed(1), 10)}`;
-  const row: Record<string, unknown> = { bulkhead: mine, checksum: ours[k]!.checksum };
+  const mine = median(base[k]!.ms);
+  let line = `${k.padEnd(12)}${pad(mine.toFixed(1), 12)}`;
+  const row: Record<string, number | string> = { checksum: base[k]!.checksum, [BASE]: mine };
   for (const o of others) {
     const theirs = columns.get(o)![k];
-    if (!theirs || theirs.checksum !== ours[k]!.checksum) {
+    if (!theirs || theirs.checksum !== base[k]!.checksum) {
       line += pad(theirs ? 'differs' : '-', 12) + pad('', 8);
       continue;
     }
     const ms = median(theirs.ms);
-    row[o] = ms;
-    if (mine > 0 && ms > 0) {
-      line += pad(ms.toFixed(1), 12) + pad((ms / mine).toFixed(2), 8);
-      logs.set(o, [...(logs.get(o) ?? []), Math.log(ms / mine)]);
-    } else line += pad(ms.toFixed(1), 12) + pad('', 8);
+    row[o] = Number(ms.toFixed(2));
+    line += pad(ms.toFixed(1), 12) + pad(mine > 0 && ms > 0 ? (ms / mine).toFixed(2) : '', 8);
+    // the geometric mean is that of the kernels
+    if (mine > 0 && ms > 0 && k !== LINUX) logs.set(o, [...(logs.get(o) ?? []), Math.log(ms / mine)]);
   }
   report[k] = row;
   console.log(line);
 }
 const mean = (v: number[]): number => Math.exp(v.reduce((a, b) => a + b, 0) / v.length);
+const geomean = Object.fromEntries([...logs].map(([o, v]) => [o, Number(mean(v).toFixed(3))]));
 console.log(
-  `${'geomean'.padEnd(12)}${pad('', 10)}${others.map((o) => pad('', 12) + pad(logs.get(o) ? mean(logs.get(o)!).toFixed(2) : '-', 8)).join('')}`,
+  `${'geomean'.padEnd(12)}${pad('', 12)}${others.map((o) => pad('', 12) + pad(geomean[o]?.toFixed(2) ?? '-', 8)).join('')}`,
 );
-const folder = path.join(root, 'out', 'bench');
-mkdirSync(folder, { recursive: true });
+const coldMs = base.cold ? median(base.cold.ms) : 0;
+/** A million instructions, each for the first time. */
+const coldMips = coldMs > 0 ? Number((1000 / coldMs).toFixed(1)) : null;
+if (coldMips !== null) console.log(`cold code: ${coldMips} million instructions a second`);
+const idleRun = spawnSync(process.execPath, [here('idle-memory.ts')], { encoding: 'utf8' });
+const idle = JSON.parse(idleRun.stdout) as { memoryMiB: number; residentMiB: number };
+console.log(`an idle host with ${idle.memoryMiB} MiB of memory: ${idle.residentMiB} MiB resident`);
+
 const about = {
   node: process.version,
   v8: process.versions.v8,
   cpu: os.cpus()[0]?.model,
   cores: os.cpus().length,
-  load: os.loadavg()[0],
+  load: Number(os.loadavg()[0]!.toFixed(2)),
 };
-const geomean = Object.fromEntries([...logs].map(([o, v]) => [o, mean(v)]));
-writeFileSync(path.join(folder, 'cpu.json'), `${JSON.stringify({ about, kernels: report, geomean }, null, 2)}\n`);
+const json = `${JSON.stringify({ about, kernels: report, geomean, coldMips, idle }, null, 2)}\n`;
+const folder = path.join(root, 'out', 'bench');
+mkdirSync(folder, { recursive: true });
+writeFileSync(path.join(folder, 'cpu.json'), json);
+if (values.record) writeFileSync(here('results.json'), json);

@@ -3,6 +3,7 @@
 
 import {
   ARENA,
+  CODE_LISTENER,
   F,
   OP,
   PAGE_CODE,
@@ -41,7 +42,7 @@ export interface CodeListener {
 }
 
 export class CodeCache {
-  listener: CodeListener | null = null;
+  #listener: CodeListener | null = null;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
   readonly #u32: Uint32Array;
@@ -49,6 +50,14 @@ export class CodeCache {
   #frames: number[] = [];
   /** Times the arena was emptied because it was full. */
   flushes = 0;
+
+  get listener(): CodeListener | null {
+    return this.#listener;
+  }
+  set listener(listener: CodeListener | null) {
+    this.#listener = listener;
+    this.#u32[CODE_LISTENER >> 2] = listener === null ? 0 : 1;
+  }
 
   constructor(mem: { u8: Uint8Array; u16: Uint16Array; u32: Uint32Array; i32: Int32Array }) {
     this.#u8 = mem.u8;

@@ -6,6 +6,7 @@ import { i32, select } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import {
+  CODE_LISTENER,
   OP,
   PAGE_CODE,
   PAGE_FLAGS,
@@ -31,7 +32,7 @@ export function defineCodeWrites(m: ModuleBuilder): void {
       // the record looks itself up again
       f.st16(record, OP.handler, 0);
       f.st32(slot, 0, 0);
-      f.callVoid('code_changed', frame, offset);
+      f.if(Z.ld32(CODE_LISTENER), () => f.callVoid('code_changed', frame, offset));
     }),
   );
   // the same, but 0 also if decoded code is in the way

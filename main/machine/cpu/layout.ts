@@ -60,6 +60,8 @@ export const REGION_SLOTS = 65536;
 export const REGION_ORIGINALS = 0xd0_0000;
 /** u32, shifted to bits 24-31: OP.heat of a new record, less than 256 jumps before the tier hears of it if it is not 0. */
 export const HEAT_START = 0x2908;
+/** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */
+export const CODE_LISTENER = 0x290c;
 export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
 export const RAM_BASE = 0x1000_0000; // 256 MiB
 export const ARENA_END = RAM_BASE;

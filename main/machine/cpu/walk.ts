@@ -1,6 +1,7 @@
-// The page walk of the everyday case, as WebAssembly: every entry present, accessed (and dirty where it is written), permitted, in RAM.
+// The page walk of the everyday case, as WebAssembly: every entry present and permitted, in RAM, the tables accessed before.
 // `walk_fill` then fills the TLB entry, or says that an entry is absent or forbids the access; anything else it leaves to tlb.ts and system/paging.ts, which know all the rules.
-// Invariant: it fills an entry only where the full walk would succeed without changing memory (SDM vol. 3, chapter 4).
+// Invariant: it fills an entry only where the full walk would succeed, and sets accessed and dirty of the last entry as that would
+// (SDM vol. 3, chapter 4).
 
 import { E, i32, i64, select } from '../wasm/expr.ts';
 import type { FunctionBuilder, Local } from '../wasm/function.ts';
@@ -131,7 +132,9 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
   fail(state(F.nested).or(state(F.careful)));
   const frame = f.let(lo.shrU(12));
   const combined = f.let(i32(6)); // R/W and U/S of all levels
-  const leaf = f.let(i32(0x40)); // D, G
+  const leaf = f.let(i32(0x60)); // A, D, G
+  const leafAt = f.let(Z); // where it is in machine memory
+  const missing = f.let(Z); // A and D that this access sets
   const nx = f.let(Z);
   const cr0 = f.let(state(F.cr0));
   const ramFrames = Z.ld32(TlbList.ramFrames);
@@ -140,9 +143,9 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
     const cr3 = f.let(state(F.cr3));
     const twoLevel = (): void => {
       fail(cr3.shrU(12).geU(ramFrames));
-      const pde = f.let(cr3.and(-4096).add(lo.shrU(22).shl(2)).ld32(RAM_BASE));
+      f.set(leafAt, cr3.and(-4096).add(lo.shrU(22).shl(2)));
+      const pde = f.let(leafAt.ld32(RAM_BASE));
       absent(pde);
-      fail(pde.and(0x20).eqz());
       f.set(combined, pde);
       f.set(leaf, pde);
       f.if(
@@ -152,10 +155,10 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
           f.set(frame, pde.shrU(22).shl(10).or(lo.shrU(12).and(0x3ff)));
         },
         () => {
-          fail(pde.shrU(12).geU(ramFrames));
-          const pte = f.let(pde.and(-4096).add(lo.shrU(12).and(0x3ff).shl(2)).ld32(RAM_BASE));
+          fail(pde.and(0x20).eqz().or(pde.shrU(12).geU(ramFrames)));
+          f.set(leafAt, pde.and(-4096).add(lo.shrU(12).and(0x3ff).shl(2)));
+          const pte = f.let(leafAt.ld32(RAM_BASE));
           absent(pte);
-          fail(pte.and(0x20).eqz());
           f.set(combined, pde.and(pte));
           f.set(leaf, pte);
           f.set(frame, pte.shrU(12));
@@ -176,9 +179,10 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
       );
       const load = (index: E): void => {
         fail(table.shrU(12).geU(ramFrames));
-        f.set(e, table.add(index.shl(3)).ld64(RAM_BASE));
+        f.set(leafAt, table.add(index.shl(3)));
+        f.set(e, leafAt.ld64(RAM_BASE));
         absent(e.lo());
-        fail(e.lo().and(0x20).eqz().or(e.and(high).ne(0n)));
+        fail(e.and(high).ne(0n));
       };
       f.block((done) => {
         const step = (level: number): void => {
@@ -203,6 +207,7 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
             f.set(frame, e.lo().shrU(12).and(~inside).or(lo.shrU(12).and(inside)));
             f.br(done);
           });
+          fail(e.lo().and(0x20).eqz());
           f.set(table, e.lo().and(-4096));
         };
         f.if(
@@ -245,14 +250,24 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
     f.if(access.eq(WRITE), () => {
       const mayWrite = combined.and(2).or(user.or(cr0.and(0x1_0000)).eqz());
       forbid(mayWrite.eqz());
-      fail(leaf.and(0x40).eqz());
     });
+    f.set(missing, select(access.eq(WRITE), i32(0x60), 0x20).and(leaf.xor(-1)));
     f.if(cr4.and(0x80).eqz(), () => f.set(leaf, leaf.and(~0x100)));
   });
   fail(frame.geU(ramFrames));
   const flags = f.let(frame.ld8u(PAGE_FLAGS));
   fail(flags.and(PageFlag.Device));
   if (mode === 32) fail(lo.or(4095).gtU(state(F.flatLimit)).and(access.ne(EXEC)));
+  f.if(missing, () => {
+    fail(
+      leafAt
+        .shrU(12)
+        .ld8u(PAGE_FLAGS)
+        .and(PageFlag.Code | PageFlag.LogDirty | PageFlag.Device),
+    );
+    f.st32(leafAt, RAM_BASE, leafAt.ld32(RAM_BASE).or(missing));
+    f.set(leaf, leaf.or(missing));
+  });
   const entry = f.let(entryOf(lo, user));
   const page = f.let(lo.and(-4096));
   const tag = f.let(page.zx().or(mode === 64 ? hi.zx().shl(32n) : i64(0)));

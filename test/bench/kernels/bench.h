@@ -13,6 +13,7 @@ struct kernel {
     const char *name;
     u32 (*run)(u32 n); /* returns a checksum */
     u32 n;
+    void (*prepare)(u32 n); /* not measured; may be absent */
 };
 extern const struct kernel computing[], systemic[];
 extern const u32 computing_count, systemic_count;

@@ -14,6 +14,7 @@ _start:
         mov %eax, %es
         mov %eax, %ss
         mov $stack_top, %esp
+        push %ebx               /* the boot loader's information */
         call start
 
         .globl trap_entry

@@ -71,8 +71,45 @@ static NOINLINE u32 ports(u32 n)
     return n;
 }
 
+/*
+ * Code that runs for the first time: n instructions of ten kinds, one after the other, each at an address of its own. Every
+ * repetition writes and runs another place, so that no simulator has seen it.
+ */
+static u8 *cold_code = WORK_AREA + 0x1000000;
+static void cold_prepare(u32 n)
+{
+    static u32 times;
+    cold_code = WORK_AREA + 0x1000000 + times++ * 0x500000;
+    u8 *p = cold_code;
+    u32 seed = 12345;
+    for (u32 i = 0; i + 1 < n; i++) {
+        seed = seed * 1664525 + 1013904223;
+        u8 imm = (u8)(seed >> 24);
+        switch ((seed >> 8) % 10) {
+        case 0: *p++ = 0x05; *(u32 *)p = seed; p += 4; break;           /* add eax, imm32 */
+        case 1: *p++ = 0x8d; *p++ = 0x48; *p++ = imm; break;            /* lea ecx, [eax+imm8] */
+        case 2: *p++ = 0x31; *p++ = 0xc8; break;                        /* xor eax, ecx */
+        case 3: *p++ = 0x42; break;                                     /* inc edx */
+        case 4: *p++ = 0xc1; *p++ = 0xc0; *p++ = imm & 31; break;       /* rol eax, imm8 */
+        case 5: *p++ = 0x01; *p++ = 0xc2; break;                        /* add edx, eax */
+        case 6: *p++ = 0x0f; *p++ = 0xaf; *p++ = 0xd0; break;           /* imul edx, eax */
+        case 7: *p++ = 0x83; *p++ = 0xe9; *p++ = imm; break;            /* sub ecx, imm8 */
+        case 8: *p++ = 0x8b; *p++ = 0x0d; *(u8 **)p = WORK_AREA + imm * 4; p += 4; break; /* mov ecx, [...] */
+        default: *p++ = 0xf7; *p++ = 0xd0; break;                       /* not eax */
+        }
+    }
+    *p = 0xc3;
+}
+static NOINLINE u32 cold(u32 n)
+{
+    u32 a = n, d = 1;
+    asm volatile("call *%2" : "+a"(a), "+d"(d) : "r"(cold_code) : "ecx", "memory");
+    return a ^ d;
+}
+
 const struct kernel systemic[] = {
     { "syscall", system_calls, 40000 },   { "pagefault", page_faults, 150 }, { "cr3", address_spaces, 4000 },
     { "rep", rep_strings, 120 },          { "selfmod", self_modifying, 15000 }, { "port", ports, 60000 },
+    { "cold", cold, 1000000, cold_prepare },
 };
 const u32 systemic_count = sizeof systemic / sizeof systemic[0];
