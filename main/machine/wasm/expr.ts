@@ -91,7 +91,7 @@ export class E {
       if (x.t !== this.t) throw new TypeError(`wasm: ${x.t} where ${this.t} is needed`);
       return x;
     }
-    return konst(this.t, x);
+    return this.t === 'i32' || this.t === 'i64' ? again(this.t, x) : konst(this.t, x);
   }
 
   private bin(name: string, x: Arg, t: WasmType = this.t): E {
@@ -402,8 +402,20 @@ export function konst(t: WasmType, v: number | bigint): E {
       throw new TypeError(`wasm: no constant of type ${t}`);
   }
 }
-export const i32 = (v: number | bigint): E => konst('i32', v);
-export const i64 = (v: number | bigint): E => konst('i64', v);
+const known: Record<'i32' | 'i64', Map<number | bigint, E>> = { i32: new Map(), i64: new Map() };
+const KNOWN = 4096;
+/** Constants are asked for again and again. */
+function again(t: 'i32' | 'i64', v: number | bigint): E {
+  const cache = known[t];
+  let e = cache.get(v);
+  if (!e) {
+    e = konst(t, v);
+    if (cache.size < KNOWN) cache.set(v, e);
+  }
+  return e;
+}
+export const i32 = (v: number | bigint): E => again('i32', v);
+export const i64 = (v: number | bigint): E => again('i64', v);
 
 /** `cond ? a : b` without a branch: both are evaluated. */
 export function select(cond: E, a: E, b: Arg): E {

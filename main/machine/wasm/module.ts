@@ -86,6 +86,11 @@ export class ModuleBuilder {
     return s;
   }
 
+  /** A function that never becomes part of the module. */
+  scratch(): FunctionBuilder {
+    return new FunctionBuilder(this, []);
+  }
+
   /** The module's bytes. It imports `env.memory` (at least `minPages` of 64 KiB, at most 65536). */
   build(minPages: number): Uint8Array<ArrayBuffer> {
     // Bodies first: they may still add types.

@@ -5,9 +5,7 @@
 import { E, i32, i64 } from '../../wasm/expr.ts';
 import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
-import { interpreterImage } from '../interpreter.ts';
 import { UNUSUAL } from '../fast-calls.ts';
-import { FAST_ROUTINES } from '../fast-events.ts';
 import { F, FIRST_REGION, GPR, Next, OP, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
 import { FLAT_32, ModeKey } from '../mode.ts';
 import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
@@ -18,10 +16,11 @@ import {
   type RegionModule,
   type RegionRequest,
 } from './interface.ts';
+import { Observer, declareShared, routineFunctions } from './observe.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { RegionFlags } from './region-flags.ts';
 import { NO_PAGE, TranslatorSemantics, type Facts, type PageCache, type RegionState } from './region-semantics.ts';
-import { callsRoutine, findRegion, type Region, type RegionInstruction } from './blocks.ts';
+import { findRegion, type Region } from './blocks.ts';
 
 const Z = i32(0);
 /** Attributes of a data segment without surprises. */
@@ -47,59 +46,16 @@ interface Analysed {
   readonly wanted: readonly (readonly boolean[])[];
 }
 
-/** The function that does what a system routine does; the generated one first, if there is one (it answers UNUSUAL for what it leaves). */
-const routineFunctions = (name: string): string[] => [
-  ...(FAST_ROUTINES.has(name) ? [`fast_${name}`] : []),
-  `sys_${name}`,
-];
-
-/** Functions of the interpreter that translated code may call: imported by those who do. */
-function declareShared(m: ModuleBuilder, mode: 32 | 64, names: ReadonlySet<string> | null): void {
-  for (const name of names ?? []) if (/^(sys|fast)_/.test(name)) m.import(name, ['i32'], ['i32']);
-  for (const s of interpreterImage(mode).shared) if (!names || names.has(s.name)) m.import(s.name, s.params, s.results);
-}
-
-/** What the instructions of a region do, seen by writing them for nobody. */
-function observe(f: FunctionBuilder, mode: 32 | 64, region: Region): Facts[][] {
-  const word = f.local('i32');
-  const address = f.local(mode === 64 ? 'i64' : 'i32');
-  const nowhere = (): void => f.unreachable();
-  const state: RegionState = {
-    registers: Array.from({ length: 16 }, () => address),
-    flags: new RegionFlags(f),
-    ...{ pageBase: address, tlb: word, segmentBase: () => address, lastPage: () => null, before: 0 },
-    ...{ bail: nowhere, go: nowhere, goTo: nowhere, callRoutine: () => {} },
-  };
-  const facts = (instruction: RegionInstruction, wanted: boolean): Facts => {
-    state.flags.at = null;
-    const s = new TranslatorSemantics(f, mode, instruction, state, wanted);
-    f.scope(() => s.writeInstruction());
-    return s.facts;
-  };
-  return region.blocks.map(({ instructions }) =>
-    instructions.map((instruction) => {
-      const seen = facts(instruction, true);
-      // what it reads only to make flags does not count
-      if (seen.readsFlags) seen.readsFlags = facts(instruction, false).readsFlags;
-      return seen;
-    }),
-  );
-}
-
-function analyse(mode: 32 | 64, region: Region, calls: Set<string>): Analysed {
+function analyse(mode: 32 | 64, region: Region, observer: Observer, calls: Set<string>): Analysed {
   const successors = region.blocks.map((b) => b.successors);
   const flow = analyseFlow(successors);
-  let facts: Facts[][] = [];
-  const m = new ModuleBuilder();
-  declareShared(m, mode, null);
-  m.onCall = (name) => calls.add(name);
-  m.func('observed', [], [], (f) => {
-    facts = observe(f, mode, region);
-  });
-  m.build(16);
-  for (const { instructions } of region.blocks)
-    for (const { handler } of instructions)
-      if (callsRoutine(handler)) for (const name of routineFunctions(handler.instruction.routine!)) calls.add(name);
+  const facts = region.blocks.map(({ instructions }) =>
+    instructions.map((instruction) => {
+      const seen = observer.observe(instruction);
+      for (const name of seen.calls) calls.add(name);
+      return seen.facts;
+    }),
+  );
   const lengths = region.blocks.map((b) => b.instructions.length);
   const liveAtStart = region.blocks.map(() => false);
   const wanted = region.blocks.map((b) => b.instructions.map(() => true));
@@ -472,6 +428,7 @@ export function translateRegions(
   const functions: RegionFunction[] = [];
   const analysed: Analysed[] = [];
   const calls = new Set(ALWAYS_SHARED);
+  const observer = new Observer(mode);
   for (const request of requests) {
     if (mode === 32 && (request.key & FLAT_32) !== FLAT_32) continue;
     if ((request.key & ModeKey.Vm86) !== 0) continue;
@@ -479,7 +436,7 @@ export function translateRegions(
     if (!region) continue;
     const instructions = region.blocks.flatMap((b) => b.instructions);
     if (instructions.length < 2) continue;
-    analysed.push(analyse(mode, region, calls));
+    analysed.push(analyse(mode, region, observer, calls));
     functions.push({
       name: `r${functions.length}`,
       request,
