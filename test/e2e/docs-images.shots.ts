@@ -46,3 +46,50 @@ for (const theme of ['dark', 'light'] as const) {
     });
   });
 }
+
+test('looking inside a guest', async ({ page }) => {
+  await bootFirst(page);
+  await page.keyboard.type('dirty 600 1 200 &\n');
+  await page.keyboard.press('Control+F6');
+  await page.keyboard.press('Control+Alt+3');
+  await page.getByRole('radio', { name: 'Map' }).click();
+  await expect(page.getByRole('button', { name: 'Read again' })).toBeVisible();
+  await keep(page, 'inspector-map');
+  await page.keyboard.press('Control+Alt+5');
+  await page.getByRole('treeitem', { name: /^device/ }).dblclick();
+  await page.getByRole('treeitem', { name: /^name =/ }).click();
+  await keep(page, 'inspector-xenstore');
+  await page.keyboard.press('Control+Alt+6');
+  await page.getByRole('button', { name: 'Record', exact: true }).click();
+  await expect(page.getByRole('row', { name: /hypercall/ }).first()).toBeVisible();
+  await page.getByRole('button', { name: 'Freeze list' }).click();
+  await keep(page, 'inspector-trace');
+  await page.keyboard.press('Control+Alt+7');
+  await page.getByRole('button', { name: 'Pause the domain' }).click();
+  await expect(page.locator('[aria-current=step]')).toBeVisible();
+  await keep(page, 'inspector-debug');
+});
+
+test('a migration, its run, and the schedule', async ({ page }) => {
+  await bootFirst(page);
+  await page.keyboard.type('dirty 600 1 400 &\n');
+  await page.keyboard.press('Control+F6');
+  await page.getByRole('button', { name: 'Add host' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Add host' }).click();
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+  await expect(host(page, 'birch')).toBeVisible();
+  await dragTo(page, tiles(page).first(), host(page, 'birch'));
+  await expect(page.locator('.ghost')).toContainText(/predicted .*downtime/, { timeout: 30_000 });
+  await keep(page, 'migration-held');
+  await page.mouse.up();
+  await expect(page.getByTestId('migration-card')).toContainText('Migrated', { timeout: 60_000 });
+  await page.keyboard.press('Control+3');
+  await expect(page.getByRole('list', { name: 'Downtime' })).toBeVisible();
+  await keep(page, 'migrations');
+  await page.keyboard.press('Control+2');
+  await page.getByRole('radio', { name: 'birch' }).click();
+  await page.getByRole('radio', { name: '300 ms' }).click();
+  await expect(page.getByRole('row', { name: /dinghy v0/ })).toBeVisible();
+  await page.keyboard.press('F9');
+  await keep(page, 'scheduler');
+});

@@ -1,0 +1,92 @@
+/**
+ * Looking inside a running guest: devices, xenstore, trace, debugger and the map of its pages, by keyboard from tab to tab.
+ */
+import { expect, test } from '../fixtures.ts';
+import { bootFirst, consoleSays, picture, tiles } from './window.ts';
+
+test('Ctrl+Alt+1 to 8 go through the tabs, and each shows the guest', async ({ page }) => {
+  await bootFirst(page);
+  await page.keyboard.press('Control+F6');
+
+  await page.keyboard.press('Control+Alt+3');
+  await page.getByRole('radio', { name: 'Map' }).click();
+  await expect(page.getByRole('row').nth(1)).toContainText('0x0');
+  const map = page.getByRole('img', { name: /^Pages of the domain/ });
+  await map.focus();
+  await page.keyboard.press('ArrowRight');
+  await expect(page.locator('.said').first()).toContainText('Frames 0x');
+  await picture(page, 'inspector-map');
+
+  await page.keyboard.press('Control+Alt+4');
+  await expect(page.getByRole('tab', { name: 'Devices' })).toBeFocused();
+  await expect(page.getByRole('row', { name: /console/i }).first()).toBeVisible();
+  await picture(page, 'inspector-devices');
+
+  await page.keyboard.press('Control+Alt+5');
+  const tree = page.getByRole('tree');
+  await expect(tree.getByRole('treeitem', { name: /^name = "dinghy"/ })).toBeVisible();
+  await tree.getByRole('treeitem').first().focus();
+  await page.keyboard.press('ArrowDown');
+  await expect(tree.getByRole('treeitem', { selected: true })).toBeFocused();
+  await picture(page, 'inspector-xenstore');
+
+  await page.keyboard.press('Control+Alt+6');
+  await page.getByRole('button', { name: 'Record', exact: true }).click();
+  await page.keyboard.press('Control+Alt+1');
+  await page.locator('.xterm-screen').click();
+  await page.keyboard.type('echo something to trace\n');
+  await consoleSays(page, /\nsomething to trace\n/);
+  await page.keyboard.press('Control+F6');
+  await page.keyboard.press('Control+Alt+6');
+  await expect(page.getByRole('row', { name: /hypercall/ }).first()).toBeVisible();
+  await page.getByRole('button', { name: 'Freeze list' }).click();
+  await expect(page.getByRole('button', { name: 'Live again' })).toBeVisible();
+  const first = await page.getByRole('region', { name: 'Trace' }).getByRole('row').nth(1).innerText();
+  await page.getByRole('button', { name: 'Filter' }).click();
+  await page.getByRole('checkbox', { name: 'schedule' }).check();
+  await expect(page.getByRole('region', { name: 'Trace' }).getByRole('row', { name: /hypercall/ })).toHaveCount(0);
+  expect(first).not.toBe('');
+  await picture(page, 'inspector-trace');
+
+  await page.keyboard.press('Control+Alt+7');
+  await page.getByRole('button', { name: 'Pause the domain' }).click();
+  const code = page.getByRole('listbox', { name: /^Disassembly/ });
+  const current = code.locator('[aria-current=step]');
+  await expect(current).toBeVisible();
+  const before = await current.locator('.address').innerText();
+  // A guest at its prompt waits for a key: it is let run, woken, and comes by the breakpoint, which pauses it.
+  await current.focus();
+  await page.keyboard.press('Enter');
+  await expect(current.locator('.mark i')).toBeVisible();
+  const inspector = page.getByRole('region', { name: 'Inspector' });
+  await inspector.getByRole('button', { name: 'Unpause' }).first().click();
+  await expect(tiles(page).first()).not.toHaveAccessibleName(/Paused/);
+  await page.keyboard.press('Control+Alt+1');
+  await page.locator('.xterm-screen').click();
+  await page.keyboard.type('\n');
+  await expect(tiles(page).first()).toHaveAccessibleName(/Paused/);
+  await page.keyboard.press('Control+F6');
+  await page.keyboard.press('Control+Alt+7');
+  await expect(current.locator('.address')).toHaveText(before);
+  await page.getByRole('button', { name: 'Step', exact: true }).click();
+  await expect(current.locator('.address')).not.toHaveText(before);
+  await picture(page, 'inspector-debug');
+  await page.getByRole('button', { name: /^Remove the breakpoint/ }).click();
+  await inspector.getByRole('button', { name: 'Unpause' }).first().click();
+  await expect(tiles(page).first()).not.toHaveAccessibleName(/Paused/);
+
+  await page.keyboard.press('Control+Alt+8');
+  await expect(page.getByRole('tab', { name: 'Meter' })).toHaveAttribute('aria-selected', 'true');
+  await expect(tiles(page)).toHaveCount(1);
+});
+
+test('save, clone and restore: a clone runs beside its original', async ({ page }) => {
+  await bootFirst(page);
+  await page.keyboard.press('Control+F6');
+  await page.keyboard.press('Control+d');
+  await expect(tiles(page)).toHaveCount(2, { timeout: 60_000 });
+  await page.getByRole('tab', { name: 'Console' }).click();
+  await page.locator('.xterm-screen').click();
+  await page.keyboard.type('echo I am a clone\n');
+  await consoleSays(page, /\nI am a clone\n/);
+});
