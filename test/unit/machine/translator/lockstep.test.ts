@@ -162,6 +162,26 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     expect(retired).toBeGreaterThan(5_000);
   });
 
+  it('a loop with two entries, with every budget', () => {
+    const m = new TwoTiers(mode);
+    randomState(m, new Random(11));
+    // TEST AL, 1; JZ b; a: ADD EDX, 3; CMP EDX, ECX; b: SUB ECX, 1; JS out; TEST CL, 1; JZ a; JMP b; out: CLC
+    const code = [
+      ...[0xa8, 1, 0x74, 5, 0x83, 0xc2, 3, 0x39, 0xca, 0x83, 0xe9, 1, 0x78, 7],
+      ...[0xf6, 0xc1, 1, 0x74, 0xf1, 0xeb, 0xf4, 0xf8],
+    ];
+    for (const al of [0n, 1n]) {
+      m.vcpu.setReg(0, al);
+      m.vcpu.setReg(1, 20n);
+      m.load(code, 60);
+      expect(m.entered).toBe(true);
+      for (let budget = 0; budget < 130; budget++) {
+        const { interpreted, translated } = m.compare(budget);
+        expect(difference(interpreted, translated), `budget ${budget}`).toBe('');
+      }
+    }
+  });
+
   it('a store into its own code takes effect at the next instruction', () => {
     const m = new TwoTiers(mode);
     randomState(m, new Random(5));
