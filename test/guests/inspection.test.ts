@@ -218,6 +218,17 @@ describe('debugger', () => {
       expect(stack[0]!.address).toBe(
         `0x${BigInt(report!.registers.find((r) => r.name === 'RSP')!.value).toString(16)}`,
       );
+      // the kernel's own names, at its page fault handler
+      if (mode !== 'pv') {
+        const idt = BigInt(report!.registers.find((r) => r.name === 'IDTR')!.value);
+        const gate = await client.readMemory({ uuid, address: `0x${(idt + 14n * 16n).toString(16)}`, bytes: 16 });
+        const view = Buffer.from(gate as number[]);
+        const high = BigInt(view.readUInt32LE(8));
+        const handler = (high << 32n) | BigInt(view.readUInt16LE(6) * 65536 + view.readUInt16LE(0));
+        const [first, second] = await client.disassemble({ uuid, address: `0x${handler.toString(16)}`, count: 2 });
+        expect(first!.symbol).toMatch(/^\w+(\+0x[0-9a-f]+)?$/);
+        expect(second!.symbol).toMatch(/^\w+\+0x[0-9a-f]+$/);
+      }
       // one instruction at a time, each a cycle of 4 ns
       for (let n = 0; n < 30; n++) {
         const [here, next] = await client.disassemble({ uuid, count: 2 });

@@ -91,7 +91,8 @@ for bits in 32 64; do
         [ $platform = hw ] && physical=1
         link $bits "$out/images/$name" kernel.ld --defsym=KERNEL_BASE=$base --defsym=PHYSICAL_ENTRY=$physical "${objects[@]}" "$libgcc"
         [ -n "${SYMBOLS:-}" ] && cp "$out/images/$name" "$SYMBOLS/$name.symbols"
-        strip -s "$out/images/$name"
+        # the symbols stay: the debugger of the app shows them
+        strip -g "$out/images/$name"
         chmod 644 "$out/images/$name"
     done
 done

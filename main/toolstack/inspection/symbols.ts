@@ -4,6 +4,8 @@
 import { isElf } from '../../machine/boot/elf.ts';
 
 const SHT_SYMTAB = 2;
+const SHN_UNDEF = 0;
+const SHN_ABS = 0xfff1;
 const STT_NOTYPE = 0;
 const STT_FUNC = 2;
 /** Farther than this behind a symbol without a size, an address is not said to belong to it. */
@@ -74,7 +76,8 @@ function readSymbols(file: Uint8Array): { address: bigint; name: string }[] {
     const entry = wide ? 24 : 16;
     for (let at = table.offset; at + entry <= table.offset + table.bytes; at += entry) {
       const type = view.getUint8(at + (wide ? 4 : 12)) & 15;
-      const defined = view.getUint16(at + (wide ? 6 : 14), true) !== 0;
+      const place = view.getUint16(at + (wide ? 6 : 14), true);
+      const defined = place !== SHN_UNDEF && place !== SHN_ABS;
       const address = wide ? view.getBigUint64(at + 8, true) : BigInt(view.getUint32(at + 4, true));
       if (!defined || address === 0n || (type !== STT_FUNC && type !== STT_NOTYPE)) continue;
       const start = strings.offset + view.getUint32(at, true);

@@ -59,6 +59,7 @@ describe('symbols', () => {
           ['first', base, 2, 1],
           ['a_variable', base + 0x80n, 1, 1],
           ['elsewhere', base + 0x90n, 2, 0],
+          ['A_CONSTANT', base + 0x98n, 0, 0xfff1],
         ]),
       )!;
       expect(s.at(base)).toBe('first');
