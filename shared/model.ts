@@ -147,6 +147,8 @@ export const HostStatus = z.object({
   memory: z.array(MemorySpan),
   /** A native kernel has the whole host. */
   native: z.boolean(),
+  /** Bytes of this computer's memory that translated guest code takes (an estimate; bounded, by default at 256 MiB). */
+  translatedBytes: z.number().optional(),
 });
 export type HostStatus = z.output<typeof HostStatus>;
 

@@ -17,6 +17,8 @@ export interface CarriedFiles {
 export interface HostReport {
   domains: HostDomainStatus[];
   freeMiB: number;
+  /** See HostStatus. */
+  translatedBytes?: number;
   memory: { owner: number | 'hypervisor' | null; firstFrame: number; frames: number }[];
   pcpus: { running: number | null; busy: { domid: number; ns: number }[] }[];
 }

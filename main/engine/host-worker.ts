@@ -60,6 +60,7 @@ const handlers: Handlers = {
     return {
       domains: h.domains().map((d) => h.domainStatus(d)),
       freeMiB: h.freeMiB(),
+      translatedBytes: h.translatedBytes(),
       memory: h.memoryMap(),
       pcpus: h.pcpuUse(),
     };

@@ -115,6 +115,7 @@ export class Hosts {
         frames: m.frames,
       })),
       native: this.domainsOn(h.spec.name).some((d) => isOnHost(d) && d.spec.mode === 'native'),
+      translatedBytes: h.report?.translatedBytes,
     }));
   }
 

@@ -94,7 +94,7 @@ export class CpuCore {
 
   constructor(mem: HostMemory, bus: Bus = EMPTY_BUS, options: CoreOptions = {}) {
     this.mem = mem;
-    const interpreted = (options.tier ?? process.env.BULKHEAD_TIER ?? 'interpreter') === 'interpreter';
+    const interpreted = (options.tier ?? process.env.BULKHEAD_TIER ?? 'translator') === 'interpreter';
     this.tier = interpreted
       ? null
       : new Tier(this, translateRegions, (mode) => this.#shared[mode]!, options.translator);

@@ -59,8 +59,12 @@ export interface InterpreterImage {
   bytes: Uint8Array<ArrayBuffer>;
   /** Names of the imported system routines, without `sys_`. */
   routines: string[];
-  /** Functions that translated code may call (SHARED_FUNCTIONS). */
-  shared: { name: string; params: readonly WasmType[]; results: readonly WasmType[] }[];
+}
+/** A function by name and type. */
+export interface SharedFunction {
+  name: string;
+  params: readonly WasmType[];
+  results: readonly WasmType[];
 }
 
 let tables: DecodeTables | null = null;
@@ -76,14 +80,22 @@ export function routineNames(): string[] {
   return [...names];
 }
 
+const declarations: Partial<Record<32 | 64, { m: ModuleBuilder; shared: SharedFunction[] }>> = {};
 const images: Partial<Record<32 | 64, InterpreterImage>> = {};
+
+/** Functions of the interpreter that translated code may call (SHARED_FUNCTIONS); cheap, since nothing is written for it. */
+export function sharedFunctions(mode: 32 | 64): readonly SharedFunction[] {
+  return declared(mode).shared;
+}
+const declared = (mode: 32 | 64): { m: ModuleBuilder; shared: SharedFunction[] } =>
+  (declarations[mode] ??= declare(mode));
 
 /** The module for one code width; generated once per process. */
 export function interpreterImage(mode: 32 | 64): InterpreterImage {
-  return (images[mode] ??= build(mode));
+  return (images[mode] ??= { bytes: declared(mode).m.build(16), routines: routineNames() });
 }
 
-function build(mode: 32 | 64): InterpreterImage {
+function declare(mode: 32 | 64): { m: ModuleBuilder; shared: SharedFunction[] } {
   const t = decodeTables();
   const m = new ModuleBuilder();
   const routines = routineNames();
@@ -139,7 +151,7 @@ function build(mode: 32 | 64): InterpreterImage {
   m.tableSharing = 'export';
   m.export(SHARED_FUNCTIONS);
   const shared = m.declared().filter(({ name }) => SHARED_FUNCTIONS.includes(name));
-  return { bytes: m.build(16), routines, shared };
+  return { m, shared };
 }
 
 /**

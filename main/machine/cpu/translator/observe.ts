@@ -4,7 +4,7 @@
 import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { FAST_ROUTINES } from '../fast-events.ts';
-import { interpreterImage } from '../interpreter.ts';
+import { sharedFunctions } from '../interpreter.ts';
 import { callsRoutine, type RegionInstruction } from './blocks.ts';
 import { RegionFlags } from './region-flags.ts';
 import { TranslatorSemantics, type Facts, type RegionState } from './region-semantics.ts';
@@ -27,7 +27,7 @@ export const routineFunctions = (name: string): string[] => [
 /** Imports functions of the interpreter that translated code may call: those named, or all but the routines. */
 export function declareShared(m: ModuleBuilder, mode: 32 | 64, names: ReadonlySet<string> | null): void {
   for (const name of names ?? []) if (/^(sys|fast)_/.test(name)) m.import(name, ['i32'], ['i32']);
-  for (const s of interpreterImage(mode).shared) if (!names || names.has(s.name)) m.import(s.name, s.params, s.results);
+  for (const s of sharedFunctions(mode)) if (!names || names.has(s.name)) m.import(s.name, s.params, s.results);
 }
 
 const kept: Record<32 | 64, Map<string, Observed>> = { 32: new Map(), 64: new Map() };
