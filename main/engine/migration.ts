@@ -90,6 +90,7 @@ export class Migrations {
     if (state === 'paused') return no('It is paused, and a paused guest cannot suspend itself.', 'Unpause it first.');
     if (state !== 'running' && state !== 'blocked')
       return no(`It is ${state === 'shutdown' ? 'shut down' : state}.`, 'Start it first.');
+    if (lab.savings.isSaving(d.uuid)) return no('It is being saved or cloned.', 'Wait for that to end.');
     if (this.isMoving(d.uuid))
       return no('It is being migrated already.', 'Wait for that migration to end, or abort it.');
     const refusal = lab.hosts.refusals(d.spec.mode, d.spec.memoryMiB)[to];

@@ -84,10 +84,11 @@ export class Savings {
   }
 
   async #end(w: Waiting, goOn: boolean): Promise<void> {
-    await this.#lab.hosts
-      .get(w.domain.host)
-      .proxy.call('saveEnd', { id: w.id, goOn })
-      .catch(() => {});
+    try {
+      await this.#lab.hosts.get(w.domain.host).proxy.call('saveEnd', { id: w.id, goOn });
+    } catch {
+      // the host is gone, and with it what there was to end
+    }
   }
 
   /** Refuses what cannot be saved. */

@@ -270,7 +270,9 @@ export class XenHost {
           const spec = { ...(options.spec ?? saved.spec), name: identity.name };
           const macs = spec.nics.map((_, i) => identity.macs[i] ?? defaultMac(domain.uuid, i));
           const files = { kernel: new Uint8Array(0), disks: disks() };
-          return this.wire(domain, spec, macs, this.checkDisks(spec, files), paused ?? false, rings, () => bits);
+          const domid = this.wire(domain, spec, macs, this.checkDisks(spec, files), paused ?? false, rings, () => bits);
+          if (saved.targetKiB !== undefined) requestMemory(this.store, domid, saved.targetKiB / 1024);
+          return domid;
         },
         destroy: (domain) => {
           if (this.entries.has(domain.domid)) this.destroyDomain(domain.domid);

@@ -93,6 +93,25 @@ describe.each(KINDS)('$image', (kind) => {
     expect(checkInvariants(a.xen.host)).toEqual([]);
   });
 
+  it('comes back as small as its balloon had made it, and grows again when it is asked to', async () => {
+    const a = new Booted(32, 1);
+    const b = new Booted(32, 1);
+    const domid = await dinghy(a, kind, 1);
+    a.xen.setMemoryTarget(domid, 5);
+    a.advance(100);
+    expect(a.xen.domainStatus(domid).memoryMiB).toBeCloseTo(5, 1);
+    const stream = readStream(streamOf(suspend(a, domid)));
+    const copy = restore(b, stream, { uuid: UUIDS[0] }, [new MemoryDisk(contents.slice())]);
+    b.advance(100);
+    expect(b.xen.domainStatus(copy).memoryMiB).toBeCloseTo(5, 1);
+    b.xen.setMemoryTarget(copy, 8);
+    b.advance(100);
+    expect(b.xen.domainStatus(copy).memoryMiB).toBeCloseTo(8, 1);
+    b.type(copy, 'hog 5');
+    b.expect(copy, /result hog .* mib=5/, 2_000);
+    expect(checkInvariants(b.xen.host)).toEqual([]);
+  });
+
   it('leaves nothing behind where it cannot be restored', async () => {
     const a = new Booted(32, 1);
     const b = new Booted(32, 1);

@@ -72,6 +72,7 @@ export class HostDomainSource implements DomainSource {
       clockMHz: d.host.clockMHz,
       maxPages: d.maxPages,
       memoryMap: d.memoryMap.map((m) => ({ ...m })),
+      targetKiB: Number(this.store.get(`${domainPath(d.domid)}/memory/target`) ?? entry.spec.memoryMiB * 1024),
       consoleBytes: entry.consoleBytes,
       macs: [...entry.macs],
     };

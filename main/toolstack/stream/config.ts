@@ -22,6 +22,8 @@ export const SavedDomain = z.object({
   /** Most pages it may own, and the memory map it was given. */
   maxPages: z.int().min(1),
   memoryMap: z.array(z.object({ address: z.number(), size: z.number(), type: z.int() })),
+  /** What its balloon was asked for. */
+  targetKiB: z.number().optional(),
   /** Bytes it had printed. */
   consoleBytes: z.number(),
   /** MAC addresses in the order of spec.nics. */
@@ -51,7 +53,7 @@ export function encodeConfig(saved: SavedDomain): string {
     b_info: {
       max_vcpus: spec.vcpus,
       max_memkb: spec.memoryMiB * 1024,
-      target_memkb: spec.memoryMiB * 1024,
+      target_memkb: saved.targetKiB ?? spec.memoryMiB * 1024,
       sched_params: { weight: spec.weight, cap: spec.cap },
       cmdline: spec.cmdline,
       [`type.${spec.mode === 'pv' ? 'pv' : 'pvh'}`]: {},

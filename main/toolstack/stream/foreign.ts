@@ -18,6 +18,7 @@ export class ForeignFacts {
   note(r: LibxcRecord): void {
     if (r.type === 'X86_PV_INFO') this.bits = r.guestWidth === 4 ? 32 : 64;
     else if (r.type === 'X86_PV_VCPU_BASIC') this.vcpus = Math.max(this.vcpus, r.vcpu + 1);
+    else if (r.type === 'HVM_CONTEXT') this.vcpus = Math.max(this.vcpus, vcpusOf(r.context));
     else if (r.type === 'PAGE_DATA')
       for (const pfn of r.pfns) {
         if (this.seen.has(pfn)) continue;
@@ -25,6 +26,15 @@ export class ForeignFacts {
         this.pages++;
       }
   }
+}
+
+/** How many vCPUs an HVM context has: the highest instance of its CPU entries (public/hvm/save.h). */
+function vcpusOf(context: Uint8Array): number {
+  const view = new DataView(context.buffer, context.byteOffset, context.length);
+  let count = 0;
+  for (let at = 0; at + 8 <= context.length; at += 8 + view.getUint32(at + 4, true))
+    if (view.getUint16(at, true) === 2) count = Math.max(count, view.getUint16(at + 2, true) + 1);
+  return count;
 }
 
 /** A spec for a foreign stream. */
