@@ -7,8 +7,8 @@ export const RegionExit = {
   Left: 1,
   /** A fault is pending (F.faultVector); F.rip is the faulting instruction, which has not retired and is not counted in F.fuel. */
   Fault: 6,
-  // Fuel: the address of the operation record at F.rip. Not enough fuel for a pass of the loop (or of the region): the interpreter executes at
-  // least that instruction by itself, so that a budget ends exactly. This is also how a region is entered with too little fuel.
+  // Fuel: the address of the operation record at F.rip. Not enough fuel for the way to the next check, or an instruction that translated code
+  // cannot finish: the interpreter executes at least that instruction by itself. This is also how a region is entered with too little fuel.
 } as const;
 
 /** The memory with decoded pages and records (HostMemory, or a copy of what matters of it). */

@@ -8,6 +8,7 @@ import { ModuleBuilder } from '../../wasm/module.ts';
 import { UNUSUAL } from '../fast-calls.ts';
 import { F, FIRST_REGION, GPR, Next, OP, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
 import { FLAT_32, ModeKey } from '../mode.ts';
+import './branch-hints.ts';
 import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
 import {
   RegionExit,
