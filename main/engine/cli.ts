@@ -11,8 +11,9 @@ import { Lab } from './lab.ts';
 import { loadScenario } from './scenario/load.ts';
 import { runScenario } from './scenario/run.ts';
 
-const USAGE = `Usage: npm run lab -- <scenario.yml> [--json report.json] [--quiet]
-Runs a scenario without a window; docs/scenarios.md describes the file.`;
+const USAGE = `Usage: npm run lab -- <scenario.yml> [--json report.json] [--quiet] [--interpreter]
+Runs a scenario without a window; docs/scenarios.md describes the file.
+--interpreter executes guests without translating their hot code: slower, with the same results.`;
 
 /** A report that cannot be written is told before the run, not after it. */
 function needFolderOf(report: string): void {
@@ -40,6 +41,7 @@ async function main(): Promise<number> {
       options: {
         json: { type: 'string' },
         quiet: { type: 'boolean', default: false },
+        interpreter: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
@@ -52,6 +54,8 @@ async function main(): Promise<number> {
     file = positionals[0]!;
     json = values.json;
     quiet = values.quiet;
+    // the threads of the hosts inherit it
+    if (values.interpreter) process.env.BULKHEAD_TIER = 'interpreter';
   } catch (e) {
     console.error((e as Error).message);
     console.error(USAGE);
