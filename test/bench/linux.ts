@@ -12,7 +12,7 @@ const machine = new PcMachine({
   vcpus: 1,
   clockMHz: 1000,
   epochSeconds: 0,
-  onSerial: (byte) => (output = (output + String.fromCharCode(byte)).slice(-100)),
+  onSerial: (byte) => (output += String.fromCharCode(byte)),
 });
 machine.load({ kernel: readFileSync(kernel), ramdisk: readFileSync(ramdisk), commandLine });
 for (let until = 1e7; !output.includes(SHELL_READY) && machine.stop === null; until += 1e7) machine.runUntil(until);

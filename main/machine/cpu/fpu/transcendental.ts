@@ -189,7 +189,13 @@ export const logarithm = (stack: X87Stack): void =>
     if (y.kind === Kind.Zero || isOne) return zero(below === (y.sign === 1) ? 0 : 1);
     // hardware reports every finite result as inexact
     env.flags |= Exception.Precision;
-    if (x.sig === 1n << BigInt(bitLength(x.sig) - 1)) return scaled(env, y, BigInt(e), true, 0);
+    if (x.sig === 1n << BigInt(bitLength(x.sig) - 1)) {
+      const result = scaled(env, y, BigInt(e), true, 0);
+      // and a tiny one, being inexact, as an underflow
+      const tiny = result.kind === Kind.Finite && magnitude(result) < EXTENDED80.emin;
+      if (tiny && (env.masks & Exception.Underflow) !== 0) env.flags |= Exception.Underflow;
+      return result;
+    }
     let m = (x.sig << FIXED_SHIFT) >> BigInt(bitLength(x.sig) - 1); // 1 <= m < 2
     let k = BigInt(e);
     if (m > (FIXED_ONE * 181n) >> 7n) {
