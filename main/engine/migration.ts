@@ -231,6 +231,8 @@ export class Migrations {
     this.#reports.push(run.report);
     this.#runs.set(id, run);
     running.cancellable(true);
+    // aborting does not wait for a clock that stands still
+    running.signal.addEventListener('abort', () => void lab.clock.settle());
     running.report(phaseOf(run.report), 0);
     lab.tape.note('migration-started', `${d.spec.name} migrating from ${d.host} to ${to}`, d);
     await this.#reach(run, 'started');

@@ -120,6 +120,42 @@ it('is refused with what would make it possible', async () => {
   expect(() => two.lab.migrations.predict(a, 'cedar')).toThrow(/no host cedar/);
 });
 
+it('is aborted while the clock stands still, and two at once share the link', async () => {
+  const two = await TwoHosts.make();
+  open.push(two);
+  const a = await two.create('alder', { name: 'a', ...kinds[0] });
+  const b = await two.create('alder', { name: 'b', ...kinds[2] });
+  await two.expect(a, /\$ /, 2000);
+  await two.expect(b, /\$ /, 2000);
+  const first = await two.lab.migrations.start({ uuid: a, to: 'birch' });
+  const told = first.ended.then(
+    () => 'done',
+    (e: Error) => e.message,
+  );
+  await two.advance(5);
+  two.lab.tasks.cancel(first.id);
+  expect(await told).toMatch(/cancelled/);
+  expect(two.lab.migrations.report(first.id).failure).toBe('Migration aborted. a still runs on alder.');
+  expect(await two.owners()).toEqual({ alder: 2, birch: 0 });
+  // one alone, then two at once
+  const alone = await two.migrate(a, 'birch');
+  await two.advance(20);
+  await two.migrate(a, 'alder');
+  await two.advance(20);
+  const runs = await Promise.all([a, b].map((uuid) => two.lab.migrations.start({ uuid, to: 'birch' })));
+  await two.lab.clock.advance(10e9, () => !two.lab.migrations.active);
+  for (const { id } of runs) {
+    const r = two.lab.migrations.report(id);
+    expect(r.state).toBe('done');
+    expect(r.rounds[0]!.sendMbit).toBeCloseTo(alone.rounds[0]!.sendMbit / 2, 0);
+  }
+  expect(await two.owners()).toEqual({ alder: 0, birch: 2 });
+  for (const uuid of [a, b]) {
+    await two.type(uuid, 'echo alive');
+    await two.expect(uuid, /\nalive/, 2000);
+  }
+});
+
 it('stops and copies when that is wanted, and takes the whole memory for its downtime', async () => {
   const two = await TwoHosts.make();
   open.push(two);
