@@ -57,6 +57,8 @@ export const NicSpec = z.strictObject({
     .string()
     .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a MAC address has six pairs of hexadecimal digits')
     .optional(),
+  /** Most it may send, in kbit/s; without it as fast as the link is. */
+  rateKbit: z.int().min(1).max(100_000_000).optional(),
 });
 export type NicSpec = z.output<typeof NicSpec>;
 
@@ -75,6 +77,16 @@ export const DomainSpec = z.strictObject({
   weight: z.int().min(1).max(65535).default(256),
   /** Most CPU it may use, in percent of one pCPU; 0 = no cap. */
   cap: z.int().min(0).max(800).default(0),
+  /** The pCPUs it may run on; without it all. */
+  cpus: z
+    .array(
+      z
+        .int()
+        .min(0)
+        .max(LIMITS.pcpus.max - 1),
+    )
+    .min(1)
+    .optional(),
 });
 export type DomainSpec = z.output<typeof DomainSpec>;
 export type DomainSpecInput = z.input<typeof DomainSpec>;

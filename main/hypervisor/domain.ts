@@ -63,6 +63,8 @@ export class Domain implements PagingDomain {
   /** Credit scheduler weight and cap (percent of one pCPU, 0 = none). */
   weight = 256;
   cap = 0;
+  /** The pCPUs its vCPUs may run on (hard affinity); null = all. */
+  affinity: ReadonlySet<number> | null = null;
   /** The memory map that XENMEM_memory_map returns; types as in e820. */
   memoryMap: { address: number; size: number; type: number }[] = [];
   readonly counters: DomainCounters = {

@@ -113,6 +113,19 @@ export class HostFacade implements SimulatedHost {
     this.refuseNative(domid, 'The number of its CPUs');
     this.xen.setVcpus(domid, vcpus);
   }
+  startCapture(domid: number, nic: number, path: string): void {
+    if (this.nativeGuest(domid))
+      throw new BulkheadError({
+        code: 'not-supported',
+        what: 'The network of a native kernel cannot be captured.',
+        why: 'Its machine has no network interface.',
+        action: 'Run the guest as a domain.',
+      });
+    this.xen.startCapture(domid, nic, path);
+  }
+  stopCapture(domid: number, nic: number): void {
+    if (!this.nativeGuest(domid)) this.xen.stopCapture(domid, nic);
+  }
   private refuseNative(domid: number, what: string): void {
     if (!this.nativeGuest(domid)) return;
     throw new BulkheadError({

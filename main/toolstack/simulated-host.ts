@@ -59,6 +59,9 @@ export interface SimulatedHost {
   setMemoryTarget(domid: number, memoryMiB: number): void;
   /** Asks the guest to use its first `vcpus` vCPUs (xenstore cpu/<n>/availability). More than it was built with, none, or a native machine: BulkheadError. */
   setVcpus(domid: number, vcpus: number): void;
+  /** Writes every frame of a domain's network interface (counted from 0) to a pcap file, from now until stopCapture. */
+  startCapture(domid: number, nic: number, path: string): void;
+  stopCapture(domid: number, nic: number): void;
   destroyDomain(domid: number): void;
   consoleInput(domid: number, bytes: Uint8Array): void;
   domainStatus(domid: number): HostDomainStatus;

@@ -1,10 +1,12 @@
 // A host under the hypervisor: domains with their consoles and other backends, in the engine's terms.
 
 import { createHash } from 'node:crypto';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
 import { BlockBackend, deviceNumber } from '../backends/block/block-backend.ts';
 import { NetBackend } from '../backends/network/net-backend.ts';
+import { pcapHeader, pcapRecord } from '../backends/network/pcap.ts';
 import { Switch } from '../backends/network/switch.ts';
 import { Uplinks } from '../backends/network/uplink.ts';
 import type { SplitBackend } from '../backends/split-driver.ts';
@@ -52,6 +54,8 @@ export class XenHost {
   /** Where its bridges go on to the other hosts. */
   readonly uplinks: Uplinks;
   private pollArmed = false;
+  /** Open capture files, by domid and interface. */
+  private readonly captures = new Map<string, number>();
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
     this.spec = spec;
@@ -95,6 +99,14 @@ export class XenHost {
         action: 'Choose PV or PVH.',
         field: 'mode',
       });
+    if (spec.cpus && !spec.cpus.some((pcpu) => pcpu < this.spec.pcpus))
+      throw buildError(
+        'invalid-argument',
+        `${this.spec.name} has none of the pCPUs that ${spec.name} may run on (${spec.cpus.join(', ')}).`,
+        `It has ${this.spec.pcpus}, counted from 0.`,
+        'Name at least one of those, or none for all.',
+        'cpus',
+      );
     const disks = this.checkDisks(spec, files);
     const image = readElfKernel(files.kernel);
     const notes = readXenNotes(image);
@@ -171,6 +183,7 @@ export class XenHost {
   private addVcpus(domain: Domain, spec: DomainSpec): void {
     domain.weight = spec.weight;
     domain.cap = spec.cap;
+    domain.affinity = spec.cpus ? new Set(spec.cpus) : null;
     for (let i = 0; i < spec.vcpus; i++)
       if (!this.host.addVcpu(domain))
         throw buildError(
@@ -235,7 +248,17 @@ export class XenHost {
     for (const disk of disks)
       entry.disks.push(new BlockBackend(domain, this.store, disk.number, disk.name, disk.image, disk.readOnly));
     spec.nics.forEach((nic, i) =>
-      entry.nics.push(new NetBackend(domain, this.store, i, macs[i]!, nic.bridge, this.bridge(nic.bridge))),
+      entry.nics.push(
+        new NetBackend(
+          domain,
+          this.store,
+          i,
+          macs[i]!,
+          nic.bridge,
+          this.bridge(nic.bridge),
+          ((nic.rateKbit ?? 0) * 1000) / 8,
+        ),
+      ),
     );
     if (!paused) domain.unpause();
     for (const v of domain.vcpus) if (v.online) v.wakeIfRunnable();
@@ -417,11 +440,54 @@ export class XenHost {
 
   destroyDomain(domid: number): void {
     const { domain, storeRing, disks, nics } = this.entry(domid);
+    nics.forEach((_, nic) => this.stopCapture(domid, nic));
     this.entries.delete(domid);
     for (const backend of [...disks, ...nics] as SplitBackend[]) backend.close();
     storeRing.close();
     releaseDomain(this.store, domid);
     this.host.destroyDomain(domain);
+  }
+
+  /** Writes every frame of an interface to a file from now on (pcap). @throws BulkheadError when there is no such interface or file */
+  startCapture(domid: number, nic: number, path: string): void {
+    const { domain, nics } = this.entry(domid);
+    const backend = nics[nic];
+    if (!backend)
+      throw buildError(
+        'not-found',
+        `${domain.name} has no network interface ${nic}.`,
+        nics.length ? `It has ${nics.length}, counted from 0.` : 'It was built without one.',
+        'Choose one that it has.',
+        'nic',
+      );
+    this.stopCapture(domid, nic);
+    let file: number;
+    try {
+      file = openSync(path, 'w');
+      writeSync(file, pcapHeader());
+    } catch (error) {
+      throw buildError(
+        'file-missing',
+        `The capture file ${path} cannot be written.`,
+        (error as Error).message,
+        'Choose a folder that exists and may be written to.',
+        'path',
+      );
+    }
+    this.captures.set(`${domid}/${nic}`, file);
+    backend.tap = (frame) =>
+      void writeSync(file, pcapRecord(frame, this.host.wallClockBaseNs + BigInt(Math.floor(this.host.now()))));
+  }
+
+  /** Ends a capture; there need not be one. */
+  stopCapture(domid: number, nic: number): void {
+    const key = `${domid}/${nic}`;
+    const file = this.captures.get(key);
+    if (file === undefined) return;
+    this.captures.delete(key);
+    const backend = this.entries.get(domid)?.nics[nic];
+    if (backend) backend.tap = null;
+    closeSync(file);
   }
 
   consoleInput(domid: number, bytes: Uint8Array): void {

@@ -136,6 +136,11 @@ export function readXlConfig(text: string, file: string): XlConfig {
       case 'cap':
         spec.cap = Number(v);
         break;
+      case 'cpus': {
+        const cpus = readCpus(v, wrong);
+        if (cpus) spec.cpus = cpus;
+        break;
+      }
       case 'cmdline':
         spec.cmdline = string(key, v);
         break;
@@ -153,7 +158,11 @@ export function readXlConfig(text: string, file: string): XlConfig {
           const fields = Object.fromEntries(
             n.split(',').map((f) => f.split('=').map((s) => s.trim()) as [string, string]),
           );
-          return { ...(fields.bridge ? { bridge: fields.bridge } : {}), ...(fields.mac ? { mac: fields.mac } : {}) };
+          return {
+            ...(fields.bridge ? { bridge: fields.bridge } : {}),
+            ...(fields.mac ? { mac: fields.mac } : {}),
+            ...(fields.rate ? { rateKbit: readRate(fields.rate, wrong) } : {}),
+          };
         });
         break;
       default:
@@ -171,6 +180,30 @@ export function xlPaths(spec: XlConfig['spec'], folder: string): XlConfig['spec'
   if (spec.ramdisk !== undefined) result.ramdisk = at(spec.ramdisk);
   if (spec.disks !== undefined) result.disks = spec.disks.map((d) => ({ ...d, path: at(d.path) }));
   return result;
+}
+
+/** `rate` of xl-network-configuration(5): a number with b/s, Kb/s, Mb/s, Gb/s or B/s ..., perhaps @interval. @returns kbit/s */
+function readRate(text: string, wrong: (key: string, why: string) => BulkheadError): number {
+  const m = /^(\d+)([KMG]?)([bB])\/s(@\d+(ms|us|s))?$/.exec(text);
+  if (!m) throw wrong('vif', `The rate "${text}" is not like 10Mb/s or 1GB/s@20ms.`);
+  const scale = { '': 1, K: 1e3, M: 1e6, G: 1e9 }[m[2] as '' | 'K' | 'M' | 'G'];
+  return Math.max(1, Math.round((Number(m[1]) * scale * (m[3] === 'B' ? 8 : 1)) / 1000));
+}
+
+/** `cpus` of xl.cfg(5): "all", or numbers, ranges and ^exclusions joined by commas, or a list of numbers. Null is all. */
+function readCpus(v: Value, wrong: (key: string, why: string) => BulkheadError): number[] | null {
+  if (v === 'all') return null;
+  const parts = (Array.isArray(v) ? v.map(String) : String(v).split(',')).map((p) => p.trim());
+  const cpus = new Set<number>();
+  for (const part of parts) {
+    const m = /^(\^)?(\d{1,3})(?:-(\d{1,3}))?$/.exec(part);
+    if (!m) throw wrong('cpus', `"${part}" is not a pCPU; write like "0-3,^1" or "all".`);
+    for (let n = Number(m[2]); n <= Number(m[3] ?? m[2]); n++)
+      if (m[1]) cpus.delete(n);
+      else cpus.add(n);
+  }
+  if (cpus.size === 0) throw wrong('cpus', 'It leaves no pCPU to run on.');
+  return [...cpus].sort((a, b) => a - b);
 }
 
 /** xl-disk-configuration(5): positional target, format, vdev, access; or key=value; or the older file:path,vdev,mode. */

@@ -38,6 +38,13 @@ export class NetBackend extends SplitBackend implements SwitchPort {
   private readonly mac: string;
   private tx: SharedRing | null = null;
   private rx: SharedRing | null = null;
+  /** Sees every frame that the guest sends or gets, when it does. */
+  tap: ((frame: Uint8Array) => void) | null = null;
+  /** Bytes it may send in a second; 0 = as fast as the link is. */
+  private readonly bytesPerSecond: number;
+  /** Until then the frames that it sent keep its line busy. */
+  private lineFreeAt = 0;
+  private lineTimer = false;
   private waiting: { frame: Uint8Array; checksumBlank: boolean }[] = [];
   readonly figures: NetFigures = {
     packetsSent: 0,
@@ -47,9 +54,21 @@ export class NetBackend extends SplitBackend implements SwitchPort {
     packetsDropped: 0,
   };
 
-  /** @param mac six pairs of hexadecimal digits joined by colons */
-  constructor(d: Domain, store: Store, id: number, mac: string, bridgeName: string, bridge: Switch) {
+  /**
+   * @param mac six pairs of hexadecimal digits joined by colons
+   * @param bytesPerSecond shapes what the guest sends (xl-network-configuration(5), rate); 0 = not at all
+   */
+  constructor(
+    d: Domain,
+    store: Store,
+    id: number,
+    mac: string,
+    bridgeName: string,
+    bridge: Switch,
+    bytesPerSecond = 0,
+  ) {
     super(d, store, 'vif', id);
+    this.bytesPerSecond = bytesPerSecond;
     this.bridge = bridge;
     this.mac = mac;
     this.publish(
@@ -65,6 +84,8 @@ export class NetBackend extends SplitBackend implements SwitchPort {
         'feature-sg': 0,
         'feature-gso-tcpv4': 0,
         'hotplug-status': 'connected',
+        // bytes in each interval, and its length in us
+        ...(bytesPerSecond ? { rate: `${Math.max(1, Math.floor(bytesPerSecond / 20))},50000` } : {}),
       },
     );
   }
@@ -99,6 +120,7 @@ export class NetBackend extends SplitBackend implements SwitchPort {
     let answered = false;
     do {
       for (;;) {
+        if (this.lineBusy()) break;
         const request = tx.next();
         if (request === null) break;
         if (request === 'broken') return this.protocolError('The frontend wrote a request index beyond its ring.');
@@ -110,9 +132,23 @@ export class NetBackend extends SplitBackend implements SwitchPort {
         });
         answered = true;
       }
-    } while (tx.finalCheck());
+    } while (!this.lineTimer && tx.finalCheck());
     if (answered && tx.publish()) this.notify();
     this.refill();
+  }
+
+  /** A shaped interface leaves requests in the ring until its line is free: the guest's own queue fills, as behind a slow link. */
+  private lineBusy(): boolean {
+    const { host } = this.d;
+    if (!this.bytesPerSecond || host.now() >= this.lineFreeAt) return false;
+    if (!this.lineTimer) {
+      this.lineTimer = true;
+      host.schedule(this.lineFreeAt, () => {
+        this.lineTimer = false;
+        if (!this.d.dying) this.service();
+      });
+    }
+    return true;
   }
 
   /** One transmit request: gref, offset, flags, id, size. */
@@ -131,6 +167,9 @@ export class NetBackend extends SplitBackend implements SwitchPort {
     this.figures.packetsSent++;
     this.figures.bytesSent += size;
     if (this.d.host.trace.recording) this.d.host.trace.add(TRACE.sent, this.d.domid, 0, size);
+    this.tap?.(frame);
+    if (this.bytesPerSecond)
+      this.lineFreeAt = Math.max(this.lineFreeAt, this.d.host.now()) + Math.ceil((size * 1e9) / this.bytesPerSecond);
     const blank = (flags & TxFlag.csumBlank) !== 0;
     const { host } = this.d;
     host.schedule(host.now() + LATENCY_NS + Math.floor(size * NS_PER_BYTE), () =>
@@ -183,6 +222,7 @@ export class NetBackend extends SplitBackend implements SwitchPort {
         this.d.grants.close(ref, true);
         status = frame.length;
         this.waiting.shift();
+        this.tap?.(frame);
         this.figures.packetsReceived++;
         this.figures.bytesReceived += frame.length;
         if (this.d.host.trace.recording) this.d.host.trace.add(TRACE.received, this.d.domid, 0, frame.length);

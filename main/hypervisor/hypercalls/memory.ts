@@ -156,7 +156,11 @@ function giveBack(c: Call, gfn: number): boolean {
   const mfn = gfn < 0 ? -1 : c.d.gfnToMfn(gfn);
   if (mfn < 0 || !frames.valid(mfn) || frames.owner[mfn] !== c.d.domid) return false;
   if ((frames.flags[mfn] & FrameFlag.Allocated) === 0 || frames.flags[mfn] & FrameFlag.XenHeap) return false;
-  if (frames.flags[mfn] & FrameFlag.Pinned) return false;
+  // A page that goes loses its pin (guest_remove_page); what else refers to it as a table keeps it one.
+  if (frames.flags[mfn] & FrameFlag.Pinned) {
+    frames.flags[mfn] &= ~FrameFlag.Pinned;
+    c.host.types.putPageAndType(mfn);
+  }
   if (c.d.hvm) c.d.hvm.p2m.set(gfn, -1);
   else c.host.m2p.set(mfn, INVALID_M2P);
   c.d.releasePage(mfn);

@@ -49,8 +49,15 @@ export function schedOpCompat(c: Call): Result {
     case 1:
       block(c);
       return 0;
-    case 2:
-      return shutdown(c, u32(c.args[1]));
+    case 2: {
+      // Eight bits of the argument count, and any value ends the domain (do_sched_op_compat): kernels that pass a pointer, as
+      // for the new form, rely on that.
+      const reason = u32(c.args[1]) & 0xff;
+      if (reason > ShutdownReason.SoftReset)
+        c.d.crash(`it shut down with the reason ${reason} (sched_op_compat), which means nothing`);
+      else shutdown(c, reason);
+      return 0;
+    }
     default:
       return -Errno.ENOSYS;
   }

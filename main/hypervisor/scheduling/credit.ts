@@ -3,7 +3,7 @@
 // with credits left is boosted until it has run a tick; a cap parks a domain that has used its share.
 
 import type { GuestVcpu } from '../vcpu.ts';
-import type { Decision, Scheduler } from './scheduler.ts';
+import { type Decision, mayRunOn, type Scheduler } from './scheduler.ts';
 
 const SLICE_NS = 30_000_000;
 const TICK_NS = 10_000_000;
@@ -71,9 +71,9 @@ export class Credit implements Scheduler {
     if (a) a.yielded = true;
   }
 
-  pick(_pcpu: number, now: number): Decision | null {
+  pick(pcpu: number, now: number): Decision | null {
     this.account(now);
-    const i = this.queue.findIndex((a) => !a.parked);
+    const i = this.queue.findIndex((a) => !a.parked && mayRunOn(a.v, pcpu));
     if (i < 0) return null;
     const a = this.queue[i];
     this.queue.splice(i, 1);
@@ -91,8 +91,8 @@ export class Credit implements Scheduler {
     if (v.runnable) this.enqueue(a);
   }
 
-  shouldPreempt(_pcpu: number, current: GuestVcpu): boolean {
-    const first = this.queue.find((a) => !a.parked);
+  shouldPreempt(pcpu: number, current: GuestVcpu): boolean {
+    const first = this.queue.find((a) => !a.parked && mayRunOn(a.v, pcpu));
     const running = this.accounts.get(current);
     return first !== undefined && running !== undefined && first.priority < running.priority;
   }

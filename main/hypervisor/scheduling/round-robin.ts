@@ -1,7 +1,7 @@
 // Round robin: one queue for the host, equal slices, no weights.
 
 import type { GuestVcpu } from '../vcpu.ts';
-import type { Decision, Scheduler } from './scheduler.ts';
+import { type Decision, mayRunOn, type Scheduler } from './scheduler.ts';
 
 const SLICE_NS = 10_000_000;
 
@@ -26,9 +26,9 @@ export class RoundRobin implements Scheduler {
 
   yield(): void {}
 
-  pick(): Decision | null {
-    const vcpu = this.queue.shift();
-    return vcpu ? { vcpu, sliceNs: SLICE_NS } : null;
+  pick(pcpu: number): Decision | null {
+    const i = this.queue.findIndex((v) => mayRunOn(v, pcpu));
+    return i < 0 ? null : { vcpu: this.queue.splice(i, 1)[0], sliceNs: SLICE_NS };
   }
 
   returned(v: GuestVcpu): void {

@@ -10,6 +10,12 @@ export interface Decision {
   sliceNs: number;
 }
 
+/** Whether a vCPU may run on a pCPU (hard affinity). */
+export function mayRunOn(v: GuestVcpu, pcpu: number): boolean {
+  const { affinity } = v.domain;
+  return !affinity || affinity.has(pcpu);
+}
+
 export interface Scheduler {
   readonly name: string;
   add(v: GuestVcpu): void;

@@ -6,6 +6,25 @@ import { type ElfImage, ElfMachine, isElf, parseElf } from '../../machine/boot/e
 import { KernelImageError } from '../../machine/boot/errors.ts';
 import { unpackKernelFile } from '../../machine/boot/load.ts';
 
+const WHY: Record<KernelImageError['problem'], { why: string; action: string }> = {
+  damaged: {
+    why: 'What the file says about itself does not fit what is in it: it is cut short or was changed.',
+    action: 'Fetch or build the kernel again.',
+  },
+  unsupported: {
+    why: 'The file is whole, but this build does not know its kind.',
+    action: 'Use an ELF kernel, or a Linux bzImage with a gzip, xz, lz4 or zstd payload.',
+  },
+  'unknown-format': {
+    why: 'It begins like no kernel that this build knows.',
+    action: 'Use an ELF kernel, or a Linux bzImage.',
+  },
+  'too-large': {
+    why: 'The kernel and what comes with it must lie in the memory of the domain.',
+    action: 'Give the domain more memory, or use a smaller kernel or initial RAM disk.',
+  },
+};
+
 /** A loader's error in the app's words. */
 export function kernelError(error: KernelImageError): BulkheadError {
   return new BulkheadError({
@@ -16,8 +35,8 @@ export function kernelError(error: KernelImageError): BulkheadError {
           ? 'not-enough-memory'
           : 'kernel-unsupported',
     what: error.message,
-    why: '',
-    action: '',
+    why: WHY[error.problem].why,
+    action: WHY[error.problem].action,
     field: 'kernel',
   });
 }

@@ -10,14 +10,14 @@ interface Fake {
   name: string;
   runnable: boolean;
   runningOn: number;
-  domain: { domid: number; weight: number; cap: number };
+  domain: { domid: number; weight: number; cap: number; affinity: Set<number> | null };
   ran: number;
 }
-const make = (name: string, domid: number, weight = 256, cap = 0): Fake => ({
+const make = (name: string, domid: number, weight = 256, cap = 0, affinity: number[] | null = null): Fake => ({
   name,
   runnable: true,
   runningOn: -1,
-  domain: { domid, weight, cap },
+  domain: { domid, weight, cap, affinity: affinity && new Set(affinity) },
   ran: 0,
 });
 const asVcpu = (f: Fake) => f as unknown as GuestVcpu;
@@ -122,5 +122,35 @@ describe('round robin', () => {
     const all = [make('a', 1, 1000), make('b', 2), make('c', 3)];
     expect(run(new RoundRobin(), 1, 3000, all)).toBe(0);
     for (const f of all) expect(Math.abs(f.ran - 1_000_000_000)).toBeLessThan(30_000_000);
+  });
+});
+
+describe.each([['credit'], ['round robin']] as const)('hard affinity with %s', (name) => {
+  it('keeps a domain on its pCPUs, whoever else waits', () => {
+    const s: Scheduler = name === 'credit' ? new Credit(3) : new RoundRobin();
+    const seen = new Map<string, Set<number>>();
+    const picked = s.pick.bind(s);
+    s.pick = (pcpu, now) => {
+      const d = picked(pcpu, now);
+      if (d) {
+        const f = d.vcpu as unknown as Fake;
+        seen.set(f.name, (seen.get(f.name) ?? new Set()).add(pcpu));
+      }
+      return d;
+    };
+    const all = [
+      make('a', 1, 256, 0, [2]),
+      make('b', 1, 256, 0, [2]),
+      make('c', 2, 256, 0, [0, 1]),
+      make('d', 3, 256, 0, [2]),
+    ];
+    const idle = run(s, 3, 3000, all);
+    expect(seen.get('a')).toEqual(new Set([2]));
+    expect(seen.get('d')).toEqual(new Set([2]));
+    expect([...seen.get('c')!].every((p) => p < 2)).toBe(true);
+    // c cannot use both of its pCPUs at once, and nobody else may use the other.
+    expect(idle).toBe(3_000_000_000);
+    expect(all[2].ran).toBe(3_000_000_000);
+    for (const f of [all[0], all[1], all[3]]) expect(f.ran).toBeGreaterThan(0);
   });
 });
