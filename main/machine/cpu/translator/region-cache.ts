@@ -8,8 +8,8 @@ import { FIRST_REGION, OP, PAGE_CODE, REGION_ORIGINALS, REGION_SLOTS } from '../
 import type { RegionFunction, RegionRequest } from './interface.ts';
 
 /**
- * What a module costs besides its code, in bytes (measured: 20 functions of 12 instructions each, 500 modules, Node 24), and machine code and
- * metadata for each byte of WebAssembly code.
+ * What a module costs besides its code, in bytes (37 KiB on Node 24), and machine code with metadata for each byte of WebAssembly: an estimate from
+ * above, since V8 compiles a function only when it is called, and optimises it only when it is called often.
  */
 const MODULE_BYTES = 37 * 1024;
 const BYTES_PER_CODE_BYTE = 8;
