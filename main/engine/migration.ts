@@ -262,6 +262,13 @@ export class Migrations {
   async #drive(run: MigrationRun, now: number, rate: number): Promise<void> {
     try {
       if (run.running.signal.aborted) throw run.running.signal.reason;
+      if (this.#lab.domains.get(run.report.uuid) !== run.domain)
+        throw new BulkheadError({
+          code: 'not-possible-now',
+          what: `${run.report.name} was destroyed during its migration.`,
+          why: 'You asked for it.',
+          action: 'Nothing needs to be done.',
+        });
       if (!this.#isUp(run.to)) throw lost(run.report.to, 'the domain stays where it is');
       const sourceUp = this.#isUp(run.from);
       if (!sourceUp && run.completeAt === null) throw lost(run.report.from, 'the domain was lost with it');
@@ -378,9 +385,10 @@ export class Migrations {
     lab.onJournal({ at: now, kind: 'migrate', data: { uuid: domain.uuid, host: report.to } });
     await this.#reach(run, 'activated');
     if (this.#isUp(run.from))
-      // its host may die at this very moment: then there is nothing left to end
+      // its host may die at this very moment: then there is nothing left to end; one that cannot end it is lost, so that no second copy lives
       await run.from.proxy.call('migrationRelease', { id: run.id }).catch((e: unknown) => {
-        if (toSentences(e).code !== 'host-lost') throw e;
+        const s = toSentences(e);
+        if (s.code !== 'host-lost') run.from.proxy.giveUp(s);
       });
     if (report.downtime) {
       report.downtime.resumeNs = now - run.completeAt!;

@@ -167,6 +167,21 @@ describe.each(kinds)('$mode', (kind) => {
     await diskIsRight(uuid);
   });
 
+  it('a domain that is destroyed on the way is nowhere afterwards', async () => {
+    let uuid = await worker(kind);
+    for (const [point, round] of [points[1]!, points[6]!]) {
+      const { report } = await migrateAndFail(uuid, [point, round], async () => {
+        void two.lab.destroyDomain(uuid);
+        await Promise.resolve();
+      });
+      expect([point, report.state]).toEqual([point, 'failed']);
+      expect(report.failure).toMatch(/was destroyed/);
+      expect(await two.owners()).toEqual({ alder: 0, birch: 0 });
+      expect(two.lab.domains.size).toBe(0);
+      uuid = await boot(kind);
+    }
+  });
+
   it('a guest that ends by itself on the way is not brought to life anywhere', async () => {
     const uuid = await worker(kind);
     const { report, from } = await migrateAndFail(uuid, points[1]!, () => two.typeNow(uuid, 'shutdown\r'));
