@@ -49,7 +49,7 @@ for (const theme of ['dark', 'light'] as const) {
 
 test('looking inside a guest', async ({ page }) => {
   await bootFirst(page);
-  await page.keyboard.type('dirty 600 1 200 &\n');
+  await page.keyboard.type('dirty 2000 2 60000 &\n');
   await page.keyboard.press('Control+F6');
   await page.keyboard.press('Control+Alt+3');
   await page.getByRole('radio', { name: 'Map' }).click();
@@ -72,7 +72,7 @@ test('looking inside a guest', async ({ page }) => {
 
 test('a migration, its run, and the schedule', async ({ page }) => {
   await bootFirst(page);
-  await page.keyboard.type('dirty 600 1 400 &\n');
+  await page.keyboard.type('dirty 4000 3 60000 &\n');
   await page.keyboard.press('Control+F6');
   await page.getByRole('button', { name: 'Add host' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Add host' }).click();

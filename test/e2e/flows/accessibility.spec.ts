@@ -63,6 +63,7 @@ for (const theme of ['dark', 'light'] as const) {
       test.use({ theme, windowSize: { width, height } });
 
       test('axe finds nothing in any state', async ({ page }) => {
+        test.slow();
         const look = async (state: string): Promise<void> => {
           await picture(page, `${state}-${theme}-${width}`);
           expect.soft(await findings(page), state).toEqual([]);
@@ -71,13 +72,35 @@ for (const theme of ['dark', 'light'] as const) {
         await look('first-launch');
         await bootFirst(page);
         await look('console');
-        for (const tab of ['Vitals', 'Memory', 'Meter']) {
+        for (const tab of ['Vitals', 'Memory', 'Devices', 'XenStore', 'Trace', 'Debug', 'Meter']) {
           await page.getByRole('tab', { name: tab }).click();
           await look(tab.toLowerCase());
         }
         await page.keyboard.press('Control+k');
         await look('palette');
         await page.keyboard.press('Escape');
+        for (const [key, view] of [
+          ['2', 'scheduler'],
+          ['3', 'migrations'],
+        ] as const) {
+          await page.keyboard.press(`Control+${key}`);
+          await expect(page.locator('[data-view-heading]')).toBeVisible();
+          await look(view);
+        }
+        await page.keyboard.press('Control+1');
+        await page.getByRole('button', { name: 'What am I looking at?' }).last().click();
+        await look('help');
+        await page.keyboard.press('Escape');
+        await page.getByRole('button', { name: 'Tasks' }).click();
+        await look('tasks');
+        await page.keyboard.press('Escape');
+        await page.getByRole('tab', { name: 'Memory' }).click();
+        await page.getByRole('radio', { name: 'Map' }).click();
+        await look('map');
+        await page.getByRole('tab', { name: 'Meter' }).click();
+        await page.getByRole('button', { name: 'Show a second tab beside' }).click();
+        await look('two-tabs');
+        await page.getByRole('button', { name: 'Close the second tab' }).first().click();
         await tiles(page).first().click({ button: 'right' });
         await look('menu');
         await page.keyboard.press('Escape');
@@ -85,7 +108,13 @@ for (const theme of ['dark', 'light'] as const) {
         await look('host-sheet');
         await page.getByRole('dialog').getByRole('button', { name: 'Add host' }).click();
         await expect(page.locator('[data-drop-host]')).toHaveCount(2);
+        await expect(page.getByRole('dialog')).toHaveCount(0);
         await look('two-hosts');
+        await tiles(page).first().focus();
+        await page.keyboard.press('m');
+        await expect(page.getByRole('dialog').getByRole('status')).toContainText('Predicted');
+        await look('migrate-sheet');
+        await page.keyboard.press('Escape');
         await page.getByRole('button', { name: 'Edit link' }).click();
         await look('link-sheet');
         await page.keyboard.press('Escape');

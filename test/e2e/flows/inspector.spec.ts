@@ -1,8 +1,9 @@
 /**
  * Looking inside a running guest: devices, xenstore, trace, debugger and the map of its pages, by keyboard from tab to tab.
  */
+import path from 'node:path';
 import { expect, test } from '../fixtures.ts';
-import { bootFirst, consoleSays, picture, tiles } from './window.ts';
+import { bootFirst, consoleSays, dragTo, host, picture, tiles } from './window.ts';
 
 test('Ctrl+Alt+1 to 8 go through the tabs, and each shows the guest', async ({ page }) => {
   await bootFirst(page);
@@ -89,4 +90,40 @@ test('save, clone and restore: a clone runs beside its original', async ({ page 
   await page.locator('.xterm-screen').click();
   await page.keyboard.type('echo I am a clone\n');
   await consoleSays(page, /\nI am a clone\n/);
+});
+
+test('save: Ctrl+S keeps the domain in a file and on the shelf; dragged onto a host it is restored', async ({
+  app,
+  page,
+}) => {
+  const file = path.join(app.profile, 'dinghy.save');
+  // The file chooser is the system's: it answers for the person.
+  if (app.launcher === 'electron')
+    await app.evaluateMain(({ dialog }, filePath) => {
+      dialog.showSaveDialog = () => Promise.resolve({ canceled: false, filePath });
+    }, file);
+  else page.on('dialog', (prompt) => void prompt.accept(file));
+
+  await bootFirst(page);
+  await page.keyboard.type('echo kept in a file\n');
+  await consoleSays(page, /\nkept in a file\n/);
+  await page.keyboard.press('Control+F6');
+  await page.keyboard.press('Control+s');
+  await expect(page.locator('.toast')).toContainText('dinghy saved', { timeout: 60_000 });
+  const saved = page.locator('[data-saved="dinghy"]');
+  await expect(saved).toBeVisible();
+  await picture(page, 'saved-shelf');
+
+  await dragTo(page, saved, host(page, 'alder'));
+  await page.mouse.up();
+  await expect(tiles(page)).toHaveCount(2, { timeout: 60_000 });
+  await page.getByRole('tab', { name: 'Console' }).click();
+  await page.locator('.xterm-screen').click();
+  await page.keyboard.type('echo back again\n');
+  await consoleSays(page, /\nback again\n/);
+
+  // By its file: what the stream says, and the same way back.
+  await page.keyboard.press('Control+F6');
+  await saved.click();
+  await expect(page.getByRole('menuitem', { name: 'Restore on alder' })).toBeVisible();
 });

@@ -48,6 +48,8 @@ test('with the mouse: drag the tile to the other host, read the prediction, drop
 
 test('with the keyboard: M, Enter, Ctrl+3, Ctrl+2 and back', async ({ page }) => {
   await bootFirst(page);
+  // Something that writes memory and needs its vCPU, before and after the move.
+  await page.keyboard.type('dirty 2000 1 60000 &\n');
   await addSecondHost(page);
   await tiles(page).first().focus();
   await page.keyboard.press('m');
