@@ -160,6 +160,22 @@ describe.each(KINDS)('$image', (kind) => {
           /says otherwise/,
         ],
       );
+    else
+      for (const [offset, value, found] of [
+        [680, 0x4000_0000, /CR4 0x[0-9a-f]+, which this CPU does not have/],
+        [992, 0x2000, /EFER 0x2000, which this CPU does not have/],
+        [656, 0x8000_0010, /a mode that does not exist/],
+      ] as const)
+        cases.push([
+          changed('HVM_CONTEXT', (r) => {
+            if (r.type !== 'HVM_CONTEXT') return r;
+            // header entry, then the descriptor of the CPU entry
+            const context = r.context.slice();
+            new DataView(context.buffer).setUint32(8 + 24 + 8 + offset, value, true);
+            return { ...r, context };
+          }),
+          found,
+        ]);
     for (const [broken, sentence] of cases) {
       expect(() => restore(b, broken, { name: 'broken', uuid: UUIDS[0] }, [new MemoryDisk(contents)])).toThrow(
         sentence,

@@ -5,6 +5,8 @@
 import { APIC_TIMER_HZ } from '../../machine/devices/local-apic/registers.ts';
 import type { LocalApicState } from '../../machine/devices/local-apic/state.ts';
 import { F, Seg } from '../../machine/cpu/layout.ts';
+import { allowedCr4, DEFAULT_CPUID } from '../../machine/cpu/system/cpuid-policy.ts';
+import { Cr0, Cr4, Efer } from '../../hypervisor/abi/constants.ts';
 import type { Domain } from '../../hypervisor/domain.ts';
 import { interceptHvm } from '../../hypervisor/intercepts.ts';
 import { Reg } from '../../hypervisor/cpu-view.ts';
@@ -181,7 +183,21 @@ function loadCpu(v: GuestVcpu, view: DataView, compat: boolean): string | null {
     else cpu.setU64(f, get(AT.msrs + i * 8));
   });
   const efer = cpu.u32(F.efer);
-  if (efer & ~0xd01) return `vCPU ${v.id} has EFER 0x${efer.toString(16)}, which this CPU does not have`;
+  const [cr0, cr4] = [get(AT.cr0), get(AT.cr4)];
+  if (efer & ~(Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE))
+    return `vCPU ${v.id} has EFER 0x${efer.toString(16)}, which this CPU does not have`;
+  if (cr4 & ~BigInt(allowedCr4(DEFAULT_CPUID)))
+    return `vCPU ${v.id} has CR4 0x${cr4.toString(16)}, which this CPU does not have`;
+  // What no sequence of instructions leads to (SDM vol. 3, 4.1.1 and 2.5).
+  const paging = (cr0 & BigInt(Cr0.PG)) !== 0n;
+  const long = (efer & Efer.LMA) !== 0;
+  if (
+    cr0 > 0xffff_ffffn ||
+    (paging && (cr0 & BigInt(Cr0.PE)) === 0n) ||
+    long !== (paging && (efer & Efer.LME) !== 0) ||
+    (long && (cr4 & BigInt(Cr4.PAE)) === 0n)
+  )
+    return `vCPU ${v.id} is in a mode that does not exist (CR0 0x${cr0.toString(16)}, CR4 0x${cr4.toString(16)}, EFER 0x${efer.toString(16)})`;
   // The ring is SS's, but in real mode, where segments have no descriptors.
   cpu.setU32(F.cpl, cpu.u32(F.cr0) & 1 ? (cpu.segAttr(Seg.SS) & UNUSABLE ? 0 : (cpu.segAttr(Seg.SS) >>> 5) & 3) : 0);
   cpu.setU32(F.halted, 0);
