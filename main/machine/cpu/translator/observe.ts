@@ -39,7 +39,7 @@ const keyOf = ({ handler, record }: RegionInstruction): string => {
   return `${handler.id} ${reg} ${rm} ${base} ${index} ${flags} ${seg} ${small} ${base < 128 ? '' : disp >> 12}`;
 };
 
-/** Instructions that are not in 16- or 64-bit code are told apart by their handlers. */
+/** Finds out what the instructions of one code width do. */
 export class Observer {
   readonly #mode: 32 | 64;
   #scratch: { f: FunctionBuilder; state: RegionState } | null = null;

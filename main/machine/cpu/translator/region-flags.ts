@@ -45,8 +45,8 @@ export class RegionFlags {
   readonly #ccA: Local;
   readonly #ccB: Local;
   readonly #kind: Local;
-  #narrow: { r: Local; a: Local; b: Local; c: Local } | null = null;
-  #over: { cf: Local; of: Local; r32: Local; r64: Local } | null = null;
+  readonly #narrow: { r: Local; a: Local; b: Local; c: Local };
+  readonly #over: { cf: Local; of: Local; r32: Local; r64: Local };
 
   /** Reads the state's flags into locals of the function. */
   constructor(f: FunctionBuilder) {
@@ -82,7 +82,7 @@ export class RegionFlags {
 
   #setResult(size: Size, r: E): void {
     if (size === 64) this.#f.set(this.#ccR, r);
-    else this.#f.set(this.#narrow!.r, r.lo());
+    else this.#f.set(this.#narrow.r, r.lo());
   }
   #setOperands(size: Size, a: E, b: E): void {
     const f = this.#f;
@@ -91,16 +91,16 @@ export class RegionFlags {
       f.set(this.#ccB, b);
       return;
     }
-    f.set(this.#narrow!.a, a.lo());
-    f.set(this.#narrow!.b, b.lo());
+    f.set(this.#narrow.a, a.lo());
+    f.set(this.#narrow.b, b.lo());
   }
   /** Values may read old flags only through locals of their own. */
   setKind(kind: number, size: Size, r: E, a?: E, b?: E): void {
     this.changed = true;
     this.#setResult(size, r);
     if (kind === FlagKind.Explicit) {
-      this.#f.set(this.#narrow!.a, a!);
-      this.#f.set(this.#narrow!.b, b!);
+      this.#f.set(this.#narrow.a, a!);
+      this.#f.set(this.#narrow.b, b!);
     } else if (a && b) this.#setOperands(size, a, b);
     this.at = { what: 'kind', size, kind };
   }
@@ -118,22 +118,22 @@ export class RegionFlags {
     const carryOfState = size !== 64 && untouched;
     const cf = carryOfState ? null : this.flag('cf');
     this.#setResult(size, r);
-    if (cf) this.#f.set(this.#narrow!.c, cf);
+    if (cf) this.#f.set(this.#narrow.c, cf);
     this.at = { what: 'step', size, kind: FlagKind.Explicit, delta, carryOfState };
   }
   setCarried(subtract: boolean, size: Size, r: E, a: E, b: E, c: E): void {
     this.changed = true;
     this.#setResult(size, r);
     this.#setOperands(size, a, b);
-    this.#f.set(this.#narrow!.c, c);
+    this.#f.set(this.#narrow.c, c);
     this.at = { what: 'carried', size, kind: subtract ? FlagKind.Sub : FlagKind.Add };
   }
   setShift(shift: ShiftKind, size: Size, a: E, c: E, r: E): void {
     this.changed = true;
     this.#setResult(size, r);
     if (size === 64) this.#f.set(this.#ccA, a);
-    else this.#f.set(this.#narrow!.a, a);
-    this.#f.set(this.#narrow!.c, c);
+    else this.#f.set(this.#narrow.a, a);
+    this.#f.set(this.#narrow.c, c);
     this.at = { what: 'shift', size, kind: FlagKind.Explicit, shift };
   }
   #base(): Whole | null {
@@ -142,15 +142,15 @@ export class RegionFlags {
   setRotate(left: boolean, size: Size, r: E): void {
     this.changed = true;
     const base = this.#base();
-    this.#f.set(size === 64 ? this.#over!.r64 : this.#over!.r32, r);
+    this.#f.set(size === 64 ? this.#over.r64 : this.#over.r32, r);
     this.at = { what: 'over', size, rotate: left ? 'left' : 'right', of: true, base };
   }
   setCarryOverflow(cf: E, of: E | null): void {
     this.changed = true;
     const c = this.#f.let(cf);
     const o = of ?? (this.at?.what === 'over' ? this.flag('of') : null);
-    if (o) this.#f.set(this.#over!.of, o);
-    this.#f.set(this.#over!.cf, c);
+    if (o) this.#f.set(this.#over.of, o);
+    this.#f.set(this.#over.cf, c);
     this.at = { what: 'over', size: 8, rotate: null, of: o !== null, base: this.#base() };
   }
 
@@ -160,12 +160,12 @@ export class RegionFlags {
     return (size === 8 ? v.sx8() : size === 16 ? v.sx16() : v).sx();
   }
   #r64(at: Whole): E {
-    return at.size === 64 ? this.#ccR : this.#wide(this.#narrow!.r, at.size);
+    return at.size === 64 ? this.#ccR : this.#wide(this.#narrow.r, at.size);
   }
   /** An operand of an addition or subtraction in the narrowest form that compares right. */
   #operand(which: 'a' | 'b' | 'r', at: Whole, signed: boolean): E {
     if (at.size === 64) return which === 'a' ? this.#ccA : which === 'b' ? this.#ccB : this.#ccR;
-    const v = this.#narrow![which];
+    const v = this.#narrow[which];
     if (at.size === 32) return v;
     if (signed) return at.size === 8 ? v.sx8() : v.sx16();
     return v.and(at.size === 8 ? 0xff : 0xffff);
@@ -177,7 +177,7 @@ export class RegionFlags {
   }
   #shiftFlags(at: Whole): { cf: E; of: E } {
     const save = (e: E): Local => this.#f.let(e);
-    const { a, c } = this.#narrow!;
+    const { a, c } = this.#narrow;
     const signed = at.shift === 'Sar';
     const wide = save(at.size === 64 ? this.#ccA : signed ? this.#wide(a, at.size) : a.zx());
     return shiftFlags(save, at.shift!, at.size, wide, c);
@@ -193,7 +193,7 @@ export class RegionFlags {
       f.if(this.#kind.gtU(FlagKind.Explicit), () => f.set(result, f.call('kind_cf', ...state)));
       return result;
     }
-    const { c } = this.#narrow!;
+    const { c } = this.#narrow;
     if (name === 'sf' && at.kind !== FlagKind.Raw) return this.#operand('r', at, true).ltS(0);
     if (at.what === 'kind' && at.kind !== FlagKind.Raw && at.kind !== FlagKind.Explicit) {
       if (name === 'cf') {
@@ -201,7 +201,7 @@ export class RegionFlags {
         return flagOfKind('cf', at.kind, value('r'), value('a'), value('b'));
       }
       const wide = (which: 'a' | 'b'): E =>
-        at.size === 64 ? this.#operand(which, at, true) : this.#wide(this.#narrow![which], at.size);
+        at.size === 64 ? this.#operand(which, at, true) : this.#wide(this.#narrow[which], at.size);
       return flagOfKind(name, at.kind, f.let(this.#r64(at)), f.let(wide('a')), f.let(wide('b')));
     }
     if (at.kind === FlagKind.Raw) return flagOfKind(name, FlagKind.Raw, this.#ccR, this.#ccA, this.#ccB);
@@ -226,11 +226,11 @@ export class RegionFlags {
     }
     if (at.what === 'shift') return name === 'af' ? i32(1) : this.#shiftFlags(at)[name as 'cf' | 'of'];
     // explicit
-    const { a, b } = this.#narrow!;
+    const { a, b } = this.#narrow;
     return name === 'of' ? b.and(1) : a.shrU(name === 'cf' ? 0 : 4).and(1);
   }
   #overFlag(name: 'cf' | 'of', at: Over): E {
-    const { cf, of, r32, r64 } = this.#over!;
+    const { cf, of, r32, r64 } = this.#over;
     if (at.rotate) {
       const wide = this.#f.let(at.size === 64 ? r64 : r32.zx());
       return rotateFlags((e) => this.#f.let(e), at.rotate === 'left', at.size, wide)[name];
@@ -305,7 +305,7 @@ export class RegionFlags {
   }
   #settleWhole(at: Whole): void {
     const f = this.#f;
-    const { a, b, c } = this.#narrow!;
+    const { a, b, c } = this.#narrow;
     if (at.what === 'step' || at.what === 'shift') {
       const cf = f.let(this.#whole('cf', at));
       const af = f.let(this.#whole('af', at));

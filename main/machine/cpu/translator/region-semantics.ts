@@ -534,6 +534,7 @@ export class TranslatorSemantics extends Semantics {
     this.sets();
     return this.wanted;
   }
+  /** All flags are new; INC, DEC and rotates keep some, which matter as far as the new ones do. */
   private sets(): void {
     if (this.conditional === 0 || this.instruction.routine !== undefined) this.facts.setsFlags = true;
   }
@@ -553,14 +554,12 @@ export class TranslatorSemantics extends Semantics {
     return this.wanted;
   }
   override flagsDivided(): void {
-    this.keepsFlags();
     if (!this.wanted) return;
     const { flags } = this.region;
     const cf = this.let(flags.flag('cf').or(0x10));
     flags.setKind(FlagKind.Explicit, 32, i32(1), cf, flags.flag('of'));
   }
   override flagsStep(size: Size, r: E, delta: 1 | -1): void {
-    this.keepsFlags();
     if (this.wanted) this.region.flags.setStep(size, r, delta);
   }
   override flagsCarried(subtract: boolean, size: Size, r: E, a: E, b: E, c: E): void {
@@ -572,19 +571,15 @@ export class TranslatorSemantics extends Semantics {
     if (this.wanted) this.region.flags.setShift(kind, size, a, c, r);
   }
   override flagsRotate(left: boolean, size: Size, r: E): void {
-    this.keepsFlags();
     if (this.wanted) this.region.flags.setRotate(left, size, r);
   }
   flagsCarryOverflow(cf: E, of: E | null): void {
-    this.keepsFlags();
     if (this.wanted) this.region.flags.setCarryOverflow(cf, of);
   }
   setArithmeticFlags(image: E): void {
     this.sets();
     if (this.wanted) this.region.flags.setImage(image);
   }
-  /** Some of the old flags are part of the new ones: they matter as far as the new ones do. */
-  private keepsFlags(): void {}
   setFlag(): void {
     untranslatable(this.instruction.name, 'setFlag');
   }
