@@ -1,8 +1,10 @@
-// Disk images as files of this computer. Only raw images for now; others are refused with a sentence.
+// Disk images as files of this computer: raw and ISO as they are, qcow2 through its tables, over its base image if it has one.
 
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import path from 'node:path';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DiskSpec } from '../../shared/model.ts';
+import { qcow2Backing, Qcow2Error, Qcow2Image } from '../toolstack/disk-image.ts';
 import type { DiskBacking } from '../toolstack/simulated-host.ts';
 
 export interface OpenDisk extends DiskBacking {
@@ -21,37 +23,81 @@ export function openDisks(specs: readonly DiskSpec[]): OpenDisk[] {
   }
 }
 
+/** Most images one over another. */
+const MAX_LAYERS = 16;
+
 function openDisk(spec: DiskSpec): OpenDisk {
-  if (spec.format === 'qcow2')
+  const readOnly = spec.readOnly || spec.format === 'iso';
+  return spec.format === 'qcow2' ? openQcow2(spec.path, readOnly, 0) : openFile(spec.path, readOnly);
+}
+
+/** An image and what it lies over: the base is opened for reading, as raw or qcow2 by how it begins. */
+function openQcow2(file: string, readOnly: boolean, depth: number): OpenDisk {
+  const open: OpenDisk[] = [openFile(file, readOnly)];
+  const layer = open[0]!;
+  try {
+    const name = qcow2Backing(layer);
+    if (name !== null && depth >= MAX_LAYERS) throw new Qcow2Error(`More than ${MAX_LAYERS} images lie below it.`);
+    const base = name === null ? null : openBase(path.resolve(path.dirname(file), name), depth + 1);
+    if (base) open.push(base);
+    const image = new Qcow2Image(layer, base);
+    if (!readOnly && image.readOnlyBecause) throw new Qcow2Error(`It can only be read. ${image.readOnlyBecause}`);
+    return {
+      bytes: image.bytes,
+      read: (offset, length) => image.read(offset, length),
+      write: (offset, data) => image.write(offset, data),
+      flush: () => image.flush(),
+      close: () => open.forEach((d) => d.close()),
+    };
+  } catch (e) {
+    for (const d of open) d.close();
+    if (!(e instanceof Qcow2Error)) throw e;
     throw new BulkheadError({
-      code: 'not-supported',
-      what: `The disk ${spec.path} cannot be attached.`,
-      why: 'It is a qcow2 image, and this version attaches raw and ISO images only.',
-      action: 'Convert it with "qemu-img convert -O raw".',
+      code: 'invalid-argument',
+      what: `The disk ${file} cannot be attached as qcow2.`,
+      why: e.message,
+      action: 'Attach it read-only, repair or convert it with qemu-img, or name its real format.',
       field: 'disks',
     });
-  const readOnly = spec.readOnly || spec.format === 'iso';
+  }
+}
+
+function openBase(file: string, depth: number): OpenDisk {
+  const raw = openFile(file, true);
+  const magic = raw.read(0, 4);
+  if (!(magic[0] === 0x51 && magic[1] === 0x46 && magic[2] === 0x49 && magic[3] === 0xfb)) return raw;
+  raw.close();
+  return openQcow2(file, true, depth);
+}
+
+/** A file as a disk; `bytes` is its size now. */
+function openFile(file: string, readOnly: boolean): OpenDisk {
   let fd: number;
   try {
-    fd = openSync(spec.path, readOnly ? 'r' : 'r+');
+    fd = openSync(file, readOnly ? 'r' : 'r+');
   } catch (e) {
     throw new BulkheadError({
       code: 'file-missing',
-      what: `The disk image ${spec.path} cannot be opened.`,
+      what: `The disk image ${file} cannot be opened.`,
       why: (e as Error).message,
       action: 'Check the path and its permissions.',
       field: 'disks',
     });
   }
+  let bytes = fstatSync(fd).size;
   return {
-    bytes: fstatSync(fd).size,
+    get bytes() {
+      return bytes;
+    },
     read(offset, length) {
       const b = new Uint8Array(length);
       readSync(fd, b, 0, length, offset);
       return b;
     },
     write(offset, data) {
-      if (!readOnly) writeSync(fd, data, 0, data.length, offset);
+      if (readOnly) return;
+      writeSync(fd, data, 0, data.length, offset);
+      bytes = Math.max(bytes, offset + data.length);
     },
     flush() {
       if (!readOnly) fsyncSync(fd);

@@ -372,14 +372,6 @@ export class XenHost {
           'Give each its own.',
           `${field}.vdev`,
         );
-      if (disk.format === 'qcow2')
-        throw buildError(
-          'not-supported',
-          'This disk image is qcow2.',
-          'This build reads raw and ISO images only.',
-          'Convert it with `qemu-img convert -O raw`.',
-          `${field}.format`,
-        );
       return { number, name: disk.vdev, image: files.disks[i], readOnly: disk.readOnly || disk.format === 'iso' };
     });
   }

@@ -3,6 +3,7 @@
 import type { Domain } from '../../hypervisor/domain.ts';
 import { traceName } from '../../hypervisor/trace.ts';
 import { SharedRing } from '../shared-ring.ts';
+import { Qcow2Error } from './qcow2.ts';
 import { SplitBackend } from '../split-driver.ts';
 import type { Store } from '../xenstore/store.ts';
 
@@ -134,7 +135,7 @@ export class BlockBackend extends SplitBackend {
   private take(ring: SharedRing, r: DataView): void {
     const operation = r.getUint8(0);
     const id = r.getBigUint64(this.layout.id, true);
-    const { status, bytes } = this.run(operation, r);
+    const { status, bytes } = this.attempt(operation, r);
     const at = this.d.host.now() + LATENCY_NS + Math.floor((bytes * 1000) / BYTES_PER_US);
     this.d.host.schedule(at, () => {
       if (this.ring !== ring) return;
@@ -145,6 +146,17 @@ export class BlockBackend extends SplitBackend {
       });
       if (ring.publish()) this.notify();
     });
+  }
+
+  /** A disk of this computer that fails (full, gone, damaged) fails the guest's request, as a broken disk would. */
+  private attempt(operation: number, r: DataView): { status: number; bytes: number } {
+    try {
+      return this.run(operation, r);
+    } catch (error) {
+      if (!(error instanceof Qcow2Error) && !(error instanceof Error && 'syscall' in error)) throw error;
+      this.store.set(`${this.back}/error`, error.message);
+      return { status: Status.ERROR, bytes: 0 };
+    }
   }
 
   private run(operation: number, r: DataView): { status: number; bytes: number } {
