@@ -48,6 +48,7 @@ for (const theme of ['dark', 'light'] as const) {
 }
 
 test('looking inside a guest', async ({ page }) => {
+  test.slow();
   await bootFirst(page);
   await page.keyboard.type('dirty 2000 2 60000 &\n');
   await page.keyboard.press('Control+F6');
@@ -71,6 +72,7 @@ test('looking inside a guest', async ({ page }) => {
 });
 
 test('a migration, its run, and the schedule', async ({ page }) => {
+  test.slow();
   await bootFirst(page);
   await page.keyboard.type('dirty 4000 3 60000 &\n');
   await page.keyboard.press('Control+F6');

@@ -6,6 +6,7 @@ import { expect, test } from '../fixtures.ts';
 import { bootFirst, consoleSays, dragTo, host, picture, tiles } from './window.ts';
 
 test('Ctrl+Alt+1 to 8 go through the tabs, and each shows the guest', async ({ page }) => {
+  test.slow();
   await bootFirst(page);
   await page.keyboard.press('Control+F6');
 

@@ -14,6 +14,7 @@ async function addSecondHost(page: Page): Promise<void> {
 }
 
 test('with the mouse: drag the tile to the other host, read the prediction, drop, see the run', async ({ page }) => {
+  test.slow();
   await bootFirst(page);
   await page.keyboard.type('echo before the move\n');
   await consoleSays(page, /\nbefore the move\n/);
@@ -47,6 +48,7 @@ test('with the mouse: drag the tile to the other host, read the prediction, drop
 });
 
 test('with the keyboard: M, Enter, Ctrl+3, Ctrl+2 and back', async ({ page }) => {
+  test.slow();
   await bootFirst(page);
   // Something that writes memory and needs its vCPU, before and after the move.
   await page.keyboard.type('dirty 2000 1 60000 &\n');
