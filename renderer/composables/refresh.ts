@@ -1,4 +1,5 @@
-// Asks again and again while something is looked at: at once, then at most once per interval, and only when lab time went on.
+// Asks again and again while something is looked at: at once, then at most once per interval, only when lab time went on, and
+// never while the answer before is still awaited (a slow engine is not asked faster than it answers).
 import { onBeforeUnmount, onMounted } from 'vue';
 
 /**
@@ -9,14 +10,20 @@ import { onBeforeUnmount, onMounted } from 'vue';
 export function useRefresh(ask: () => unknown, now: () => number, everyMs: number): void {
   let asked = -1;
   let timer: ReturnType<typeof setInterval> | undefined;
-  const tick = (): void => {
-    if (document.hidden || now() === asked) return;
+  let waiting = false;
+  const tick = async (): Promise<void> => {
+    if (document.hidden || waiting || now() === asked) return;
     asked = now();
-    ask();
+    waiting = true;
+    try {
+      await ask();
+    } finally {
+      waiting = false;
+    }
   };
   onMounted(() => {
-    tick();
-    timer = setInterval(tick, everyMs);
+    void tick();
+    timer = setInterval(() => void tick(), everyMs);
   });
   onBeforeUnmount(() => clearInterval(timer));
 }
