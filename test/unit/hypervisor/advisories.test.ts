@@ -234,3 +234,35 @@ describe('shared pages', () => {
     expect(pageMfn).toBeGreaterThan(0);
   });
 });
+
+describe('time', () => {
+  it('goes on for a guest that only faults: a handler that faults at once ends the guest or its slice, never the host', () => {
+    const nowhere = 0x10_0000_0000n;
+    v.pv!.trapAddress[14] = nowhere;
+    v.cpu.rip = nowhere;
+    const before = d.counters.pageFaults;
+    v.unblock();
+    const neighbour = xen.createDomain(
+      {
+        name: 'neighbour',
+        mode: 'pv',
+        kernel: 'dinghy',
+        cmdline: '',
+        memoryMiB: 8,
+        vcpus: 1,
+        disks: [],
+        nics: [],
+        weight: 256,
+        cap: 0,
+      },
+      { kernel, disks: [] },
+    );
+    const until = xen.host.now() + 60_000_000;
+    expect(xen.advance(until).now).toBe(until);
+    expect(d.counters.pageFaults - before).toBeGreaterThan(10);
+    // Its stack ran out under the frames that were pushed; the neighbour came up meanwhile.
+    expect(d.crashReason).toMatch(/stack|frame|fault/);
+    expect(xen.domainStatus(neighbour).consoleBytes).toBeGreaterThan(100);
+    expect(checkInvariants(xen.host)).toEqual([]);
+  });
+});

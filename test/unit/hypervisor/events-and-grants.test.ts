@@ -189,3 +189,21 @@ describe('grants', () => {
     expect(a.grants.setVersion(3)).toBe(-Errno.EINVAL);
   });
 });
+
+describe('what a guest can exhaust', () => {
+  it('is its own ports and grant frames; others still get theirs', () => {
+    let ports = 0;
+    let last = 0;
+    while ((last = a.events.allocUnbound(b.domid)) > 0) ports++;
+    expect(last).toBe(-Errno.ENOSPC);
+    // Two-level channels of a 64-bit guest: 4096, and port 0 is nobody's.
+    expect(ports).toBe(4095);
+    expect(b.events.allocUnbound(a.domid)).toBeGreaterThan(0);
+    expect(a.events.close(17)).toBe(0);
+    expect(a.events.allocUnbound(b.domid)).toBe(17);
+    expect(a.grants.grow(64)).toBe(true);
+    expect(a.grants.grow(65)).toBe(false);
+    expect(b.grants.grow(1)).toBe(true);
+    expect(checkInvariants(host)).toEqual([]);
+  });
+});
