@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- [--only KERNEL,...] [--columns NAME,...] [--record]`: the simulated CPU beside v86 and QEMU on the same kernels, in one
  * run, and Debian's Linux 686 to a shell. Prints times and ratios (how many times faster our interpreter is) and writes out/bench/cpu.json;
- * with --record also test/bench/results.json, which docs/performance.md shows.
+ * with --record also results.json here and the table of docs/performance.md.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildKernels } from './build-kernels.ts';
 import type { Column } from './marks.ts';
+import { record, type Results } from './report.ts';
 
 const { values } = parseArgs({
   options: {
@@ -101,7 +102,7 @@ const report: Record<string, Record<string, number | string>> = {};
 for (const k of rows) {
   const mine = median(base[k]!.ms);
   let line = `${k.padEnd(12)}${pad(mine.toFixed(1), 12)}`;
-  const row: Record<string, number | string> = { checksum: base[k]!.checksum, [BASE]: mine };
+  const row: Record<string, number | string> = { checksum: base[k]!.checksum, [BASE]: Number(mine.toFixed(2)) };
   for (const o of others) {
     const theirs = columns.get(o)![k];
     if (!theirs || theirs.checksum !== base[k]!.checksum) {
@@ -137,8 +138,8 @@ const about = {
   cores: os.cpus().length,
   load: Number(os.loadavg()[0]!.toFixed(2)),
 };
-const json = `${JSON.stringify({ about, kernels: report, geomean, coldMips, idle }, null, 2)}\n`;
+const results: Results = { about, kernels: report, geomean, coldMips, idle };
 const folder = path.join(root, 'out', 'bench');
 mkdirSync(folder, { recursive: true });
-writeFileSync(path.join(folder, 'cpu.json'), json);
-if (values.record) writeFileSync(here('results.json'), json);
+writeFileSync(path.join(folder, 'cpu.json'), `${JSON.stringify(results, null, 2)}\n`);
+if (values.record) record(results);
