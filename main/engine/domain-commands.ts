@@ -5,6 +5,7 @@ import { BulkheadError, toSentences } from '../../shared/errors.ts';
 import type { DomainSpec } from '../../shared/model.ts';
 import { prepareKernel } from '../toolstack/builder/kernel-image.ts';
 import { ConsoleLog } from './console-log.ts';
+import { checkDisks } from './disk-use.ts';
 import { changedSentence, type FileHashes, hashOf, startFiles } from './file-hashes.ts';
 import type { CarriedFiles } from './host-messages.ts';
 import type { Lab } from './lab.ts';
@@ -27,12 +28,13 @@ export class DomainCommands {
     this.#readKernel = readKernel;
   }
 
-  /** Refuses what the host cannot hold. @throws BulkheadError not-found, name-taken, not-enough-memory, host-busy */
+  /** Refuses what the host cannot hold. @throws BulkheadError not-found, name-taken, disk-in-use, not-enough-memory, host-busy */
   checkRoom(hostName: string, spec: DomainSpec, uuid?: string): void {
     const lab = this.#lab;
     lab.hosts.get(hostName);
     const namesake = lab.findDomain(spec.name);
     if (namesake && namesake.uuid !== uuid) throw nameTaken('domain', spec.name);
+    checkDisks(lab, spec, 'created', uuid);
     const refusal = lab.hosts.refusals(spec.mode, spec.memoryMiB)[hostName];
     if (refusal)
       throw new BulkheadError({

@@ -10,6 +10,7 @@ import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec } from '../../shared/model.ts';
 import { specOf, type StreamSummary, summariseStream } from '../toolstack/stream/summary.ts';
 import { ConsoleLog } from './console-log.ts';
+import { checkDisks, isWritable } from './disk-use.ts';
 import type { Lab } from './lab.ts';
 import { labDomain, type LabDomain } from './lab-domain.ts';
 import { readPieces, WholeFile } from './stream-files.ts';
@@ -188,7 +189,7 @@ export class Savings {
       const was = specOf(summary, name ?? tidyName(title));
       const spec = renewed(was, name ?? lab.freeName(was.name));
       await lab.refresh();
-      this.#checkDisks(spec);
+      checkDisks(lab, spec, 'restored');
       let uuid = '';
       await lab.atBoundary(async () => {
         uuid = await this.#bringUp(host, spec, summary, paused, running, readPieces(file));
@@ -289,23 +290,7 @@ export class Savings {
     domain.status.state = paused ? 'paused' : 'running';
     return uuid;
   }
-
-  /** A disk that two guests write without knowing of each other is lost. */
-  #checkDisks(spec: DomainSpec): void {
-    for (const disk of spec.disks.filter(isWritable))
-      for (const d of this.#lab.domains.values())
-        if (d.domid >= 0 && d.status.state !== 'lost' && d.spec.disks.some((o) => o.path === disk.path))
-          throw new BulkheadError({
-            code: 'disk-in-use',
-            what: `${spec.name} cannot be restored now.`,
-            why: `Its disk ${disk.vdev} (${disk.path}) is in use by ${d.spec.name}, and both would write to it.`,
-            action: `Destroy ${d.spec.name} first, or clone a domain to get copies of its disks.`,
-            field: 'path',
-          });
-  }
 }
-
-const isWritable = (disk: DomainSpec['disks'][number]): boolean => !disk.readOnly && disk.format !== 'iso';
 
 /** The spec of another domain of the same make: its addresses follow from its own identity. */
 function renewed(spec: DomainSpec, name: string): DomainSpec {

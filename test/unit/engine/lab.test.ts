@@ -290,6 +290,25 @@ describe('a guest that reboots', () => {
   });
 });
 
+describe('a disk image', () => {
+  const disk = (more: object = {}): object => ({ disks: [{ path: '/images/data.img', vdev: 'xvda', ...more }] });
+  it('has one domain that writes to it, or many that read', async () => {
+    const lab = newLab();
+    await lab.addHost(host('alder'));
+    const a = await lab.createDomain('alder', domain('a', disk()));
+    const { code, sentences } = await refused(lab.createDomain('alder', domain('b', disk({ readOnly: true }))));
+    expect(code).toBe('disk-in-use');
+    expect(sentences.why).toBe('Its disk xvda (/images/data.img) is in use by a, and that one would write to it.');
+    await lab.destroyDomain(a);
+    await lab.createDomain('alder', domain('b', disk({ readOnly: true })));
+    await lab.createDomain('alder', domain('c', disk({ path: '/images/../images/data.img', readOnly: true })));
+    expect((await refused(lab.createDomain('alder', domain('d', disk())))).sentences.why).toContain(
+      'this one would write',
+    );
+    expect(lab.findDomain('d')).toBeUndefined();
+  });
+});
+
 describe('undo', () => {
   it('brings back the domain destroyed last, with uuid, name and colour, and others stay', async () => {
     const lab = newLab();

@@ -1,0 +1,44 @@
+// Who has which disk image: what one guest writes, no other may have, even to read (as Xen's block script has it).
+
+import path from 'node:path';
+import { BulkheadError } from '../../shared/errors.ts';
+import type { DiskSpec, DomainSpec } from '../../shared/model.ts';
+import type { Lab } from './lab.ts';
+import { isOnHost } from './lab-domain.ts';
+
+/** Whether the guest may write to it. */
+export const isWritable = (disk: DiskSpec): boolean => !disk.readOnly && disk.format !== 'iso';
+
+/**
+ * Refuses a domain whose disk another one writes to, or that would write to another one's disk.
+ * @param verb what is being done to it, for the sentence: created, restored
+ * @param uuid the domain itself, when it is in the lab already
+ * @throws BulkheadError disk-in-use, invalid-argument (two of its own disks are one image)
+ */
+export function checkDisks(lab: Lab, spec: DomainSpec, verb: string, uuid?: string): void {
+  const others = [...lab.domains.values()].filter((d) => d.uuid !== uuid && isOnHost(d));
+  for (const [i, disk] of spec.disks.entries()) {
+    const same = (other: DiskSpec): boolean =>
+      path.resolve(other.path) === path.resolve(disk.path) && (isWritable(other) || isWritable(disk));
+    const twin = spec.disks.slice(0, i).find(same);
+    if (twin)
+      throw new BulkheadError({
+        code: 'invalid-argument',
+        what: `${spec.name} cannot be ${verb}.`,
+        why: `Its disks ${twin.vdev} and ${disk.vdev} are one image, ${disk.path}, and the guest would write to it twice over.`,
+        action: 'Give each disk an image of its own, or make both read-only.',
+        field: `disks[${i}].path`,
+      });
+    const owner = others.find((d) => d.spec.disks.some(same));
+    if (owner)
+      throw new BulkheadError({
+        code: 'disk-in-use',
+        what: `${spec.name} cannot be ${verb} now.`,
+        why: `Its disk ${disk.vdev} (${disk.path}) is in use by ${owner.spec.name}, and ${
+          isWritable(disk) ? (owner.spec.disks.some((o) => same(o) && isWritable(o)) ? 'both' : 'this one') : 'that one'
+        } would write to it.`,
+        action: `Destroy ${owner.spec.name} first, attach the image read-only in both, or clone a domain to get copies of its disks.`,
+        field: `disks[${i}].path`,
+      });
+  }
+}
