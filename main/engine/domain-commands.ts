@@ -11,6 +11,7 @@ import type { CarriedFiles } from './host-messages.ts';
 import type { Lab } from './lab.ts';
 import { labDomain, type LabDomain } from './lab-domain.ts';
 import { nameTaken } from './names.ts';
+import type { Destroyed } from './undo.ts';
 
 /** Of an earlier domain that a new one continues. */
 export interface Identity {
@@ -199,15 +200,58 @@ export class DomainCommands {
     const lab = this.#lab;
     const d = lab.domain(uuid);
     await lab.atBoundary(async () => {
-      if (d.status.state !== 'lost' && d.domid >= 0)
-        await lab.hosts.get(d.host).proxy.call('destroyDomain', { domid: d.domid });
+      const { spec, host, colour, hashes } = d;
+      const destroyed: Destroyed = { spec, host, uuid, colour, hashes };
+      // what a migration or a save has in its hands is not kept: they must see that it is gone
+      const key = lab.migrations.isMoving(uuid) || lab.savings.isSaving(uuid) ? undefined : randomUUID();
+      if (d.status.state !== 'lost' && d.domid >= 0) {
+        const kept = await lab.hosts.callOn(d, 'destroyDomain', key ? { keep: key } : {});
+        if (kept && key) destroyed.kept = { key, domain: d };
+      }
       lab.domains.delete(uuid);
-      lab.undoList.noteDestroyed({ spec: d.spec, host: d.host, uuid, colour: d.colour, hashes: d.hashes });
+      lab.undoList.noteDestroyed(destroyed);
       lab.tape.note('domain-destroyed', `${d.spec.name} destroyed`, d);
       lab.onJournal({ at: lab.clock.now, kind: 'destroy', data: { uuid } });
     });
     lab.undoList.command();
     await lab.refresh();
+  }
+  /** Brings a destroyed domain back: as it was when its host still has it, else from its kernel. Resolves with its uuid. */
+  async bringBack(d: Destroyed): Promise<string> {
+    const lab = this.#lab;
+    const name = lab.freeName(d.spec.name);
+    const again = (): Promise<string> => this.create(d.host, { ...d.spec, name }, d);
+    if (!d.kept) return again();
+    const { key, domain } = d.kept;
+    checkDisks(lab, d.spec, 'brought back', d.uuid);
+    const revived = await lab.atBoundary(async () => {
+      const host = lab.hosts.all().find((h) => h.spec.name === d.host && h.state === 'running');
+      const domid = host ? await host.proxy.call('reviveDomain', { key }) : -1;
+      if (domid < 0) return false;
+      domain.domid = domain.status.domid = domid;
+      domain.spec = { ...domain.spec, name };
+      domain.status.name = name;
+      lab.adopt(domain);
+      lab.tape.note('domain-restored', `${name} is back as it was`, domain);
+      lab.onJournal({ at: lab.clock.now, kind: 'undo', data: { uuid: d.uuid } });
+      return true;
+    });
+    if (!revived) return again();
+    lab.undoList.command();
+    await lab.refresh();
+    return d.uuid;
+  }
+  /** Its host need not hold it any longer. */
+  async forget(d: Destroyed): Promise<void> {
+    const { kept } = d;
+    if (!kept) return;
+    const lab = this.#lab;
+    await lab
+      .atBoundary(async () => {
+        const host = lab.hosts.all().find((h) => h.spec.name === d.host && h.state === 'running');
+        await host?.proxy.call('dropDomain', { key: kept.key });
+      })
+      .catch(() => {}); // a host that ends has let it go
   }
   /** Boots a domain again from its kernel, in its place, whatever state it is in. Its console goes on. */
   async restart(uuid: string): Promise<void> {

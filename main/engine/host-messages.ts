@@ -37,7 +37,9 @@ export interface HostCalls extends InspectionCalls, MigrationCalls, SavingCalls 
   shutdownDomain: { args: { domid: number; reason: 'poweroff' | 'reboot' }; result: void };
   setMemoryTarget: { args: { domid: number; memoryMiB: number }; result: void };
   setVcpus: { args: { domid: number; vcpus: number }; result: void };
-  destroyDomain: { args: { domid: number }; result: void };
+  destroyDomain: { args: { domid: number; keep?: string }; result: boolean };
+  reviveDomain: { args: { key: string }; result: number };
+  dropDomain: { args: { key: string }; result: void };
   consoleInput: { args: { domid: number; bytes: Uint8Array }; result: void };
   domainStatus: { args: { domid: number }; result: HostDomainStatus };
   figures: { args: { domid: number }; result: Figures };

@@ -49,7 +49,7 @@ export class Lab implements Clocked {
   readonly commands: DomainCommands;
   readonly tape: Tape;
   readonly tasks: Tasks;
-  readonly undoList = new UndoList();
+  readonly undoList = new UndoList((d) => void this.commands.forget(d));
   /** What is under way between the hosts. */
   readonly network: Link;
   readonly migrations: Migrations;
@@ -259,11 +259,11 @@ export class Lab implements Clocked {
     return this.commands.typeConsole(uuid, bytes);
   }
   /**
-   * Reverses the last destroy: the domain is created again from its spec with its name, uuid and colour. It starts from its kernel:
-   * its memory is not kept.
+   * Reverses the last destroy: the domain is back as it was, with its memory, name, uuid and colour. Where its host had to use what it
+   * held, it starts again from its kernel.
    */
   undo(): Promise<string> {
-    return this.undoList.undo((d) => this.createDomain(d.host, { ...d.spec, name: this.freeName(d.spec.name) }, d));
+    return this.undoList.undo((d) => this.commands.bringBack(d));
   }
   /** Destroys again what undo brought back. */
   redo(): Promise<string> {

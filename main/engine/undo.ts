@@ -4,6 +4,7 @@
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec } from '../../shared/model.ts';
 import type { FileHashes } from './file-hashes.ts';
+import type { LabDomain } from './lab-domain.ts';
 
 /** Destroyed domains that can be brought back: for so many later commands. */
 const UNDO_COMMANDS = 20;
@@ -15,20 +16,31 @@ export interface Destroyed {
   uuid: string;
   colour: number;
   hashes?: FileHashes;
+  /** Its host still has it as it was, under this key, unless it had to make room. */
+  kept?: { key: string; domain: LabDomain };
 }
 
 export class UndoList {
   #destroyed: (Destroyed & { commands: number })[] = [];
+  readonly #forget: (d: Destroyed) => void;
   #redo: { uuid: string; name: string }[] = [];
   /** Set while an undo or redo carries out commands of its own. */
   #replaying = false;
+
+  /** @param forget told of every domain that cannot be brought back any more */
+  constructor(forget: (d: Destroyed) => void) {
+    this.#forget = forget;
+  }
 
   /** Counts a command of the user. */
   command(): void {
     if (this.#replaying) return;
     this.#redo = [];
     for (const d of this.#destroyed) d.commands++;
-    this.#destroyed = this.#destroyed.filter((d) => d.commands <= UNDO_COMMANDS);
+    const old = (d: { commands: number }): boolean => d.commands > UNDO_COMMANDS;
+    const forgotten = this.#destroyed.filter(old);
+    this.#destroyed = this.#destroyed.filter((d) => !old(d));
+    forgotten.forEach((d) => this.#forget(d));
   }
   noteDestroyed(d: Destroyed): void {
     this.#destroyed.push({ ...d, commands: 0 });

@@ -173,9 +173,14 @@ export class Host {
     return null;
   }
 
+  /** How many more vCPUs the machine has room for. */
+  get freeVcpus(): number {
+    return MAX_VCPUS - this.core.vcpus.length;
+  }
+
   /** Adds a vCPU in its power-on state, offline. Null when the machine has no room for one more. */
   addVcpu(d: Domain): GuestVcpu | null {
-    if (this.core.vcpus.length >= MAX_VCPUS) return null;
+    if (this.freeVcpus <= 0) return null;
     const machine = this.core.createVcpu();
     const v = new GuestVcpu(d, d.vcpus.length, machine);
     d.vcpus.push(v);

@@ -135,10 +135,18 @@ export class HostFacade implements SimulatedHost {
       action: 'Edit the host, or run the guest as a domain.',
     });
   }
-  destroyDomain(domid: number): void {
+  destroyDomain(domid: number, keep?: string): boolean {
+    const native = this.nativeGuest(domid);
+    this.native = native ? null : this.native;
+    if (!native && this.xen.destroyDomain(domid, keep)) return true;
     this.symbols.delete(domid);
-    if (this.nativeGuest(domid)) this.native = null;
-    else this.xen.destroyDomain(domid);
+    return false;
+  }
+  reviveDomain(key: string): number {
+    return this.native ? -1 : this.xen.reviveDomain(key);
+  }
+  dropDomain(key: string): void {
+    this.xen.dropDomain(key);
   }
   consoleInput(domid: number, bytes: Uint8Array): void {
     const native = this.nativeGuest(domid);

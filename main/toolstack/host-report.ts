@@ -112,7 +112,7 @@ export function figuresOf(host: Host, entry: Entry): Figures {
   };
 }
 
-export function memorySpans(host: Host): ReturnType<SimulatedHost['memoryMap']> {
+export function memorySpans(host: Host, lent: (domid: number) => boolean): ReturnType<SimulatedHost['memoryMap']> {
   const { owner, frames } = host.frames;
   const spans: ReturnType<SimulatedHost['memoryMap']> = [];
   for (let mfn = 0; mfn < frames;) {
@@ -120,7 +120,7 @@ export function memorySpans(host: Host): ReturnType<SimulatedHost['memoryMap']> 
     const who = owner[mfn];
     while (mfn < frames && owner[mfn] === who) mfn++;
     spans.push({
-      owner: who === OWNER_NONE ? null : who === DOMID_XEN ? 'hypervisor' : who,
+      owner: who === OWNER_NONE || lent(who) ? null : who === DOMID_XEN ? 'hypervisor' : who,
       firstFrame: first,
       frames: mfn - first,
     });

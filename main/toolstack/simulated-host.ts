@@ -62,7 +62,15 @@ export interface SimulatedHost {
   /** Writes every frame of a domain's network interface (counted from 0) to a pcap file, from now until stopCapture. */
   startCapture(domid: number, nic: number, path: string): void;
   stopCapture(domid: number, nic: number): void;
-  destroyDomain(domid: number): void;
+  /**
+   * Ends a domain. With `keep` it is only put away under that key, unseen and stopped, until reviveDomain(key), dropDomain(key) or until its
+   * memory, vCPUs or disks are needed. @returns whether it was kept
+   */
+  destroyDomain(domid: number, keep?: string): boolean;
+  /** Brings a kept domain back as it was. @returns its number, or -1 when it is no longer there */
+  reviveDomain(key: string): number;
+  /** Ends a kept domain for good; nothing when it is no longer there. */
+  dropDomain(key: string): void;
   consoleInput(domid: number, bytes: Uint8Array): void;
   domainStatus(domid: number): HostDomainStatus;
   domains(): number[];

@@ -31,10 +31,13 @@ import { HostDomainRebuild } from './saving/rebuild.ts';
 import { HostDomainSource } from './saving/source.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
 import { digestOf, type Entry, figuresOf, memorySpans, statusOf } from './host-report.ts';
+import { ParkedDomains } from './parked-domains.ts';
 import type { DiskBacking, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 
 const TRACE_CONSOLE = traceName('device', 'console prints', ['bytes']);
 const CONSOLE_POLL_NS = 20_000_000;
+/** Frames beyond a domain's own memory that building it may take. */
+const PARKED_SLACK = 1024;
 
 /** A disk as the backend wants it. */
 interface Disk {
@@ -54,6 +57,7 @@ export class XenHost {
   /** Where its bridges go on to the other hosts. */
   readonly uplinks: Uplinks;
   private pollArmed = false;
+  private readonly parked = new ParkedDomains((entry) => this.end(entry));
   /** Open capture files, by domid and interface. */
   private readonly captures = new Map<string, number>();
 
@@ -136,6 +140,7 @@ export class XenHost {
         'mode',
       );
     const uuid = new Uint8Array(createHash('sha256').update(`${this.spec.name}/${spec.name}`).digest().subarray(0, 16));
+    this.makeRoom(spec, spec.memoryMiB * 256);
     const domain = this.host.createDomain(pvh ? 'hvm' : image.bits === 64 ? 'pv64' : 'pv32', spec.name, uuid);
     if (!domain) throw this.noMemory(spec);
     try {
@@ -177,6 +182,14 @@ export class XenHost {
         return built.rings;
       },
       () => bits.value,
+    );
+  }
+
+  /** Domains that were only put away give way to a new one. */
+  private makeRoom(spec: DomainSpec, pages: number): void {
+    this.parked.makeRoom(
+      spec,
+      () => this.host.frames.free >= pages + PARKED_SLACK && this.host.freeVcpus >= spec.vcpus,
     );
   }
 
@@ -276,7 +289,9 @@ export class XenHost {
       {
         emptyDomain: ({ saved, identity }) => {
           const spec = { ...(options.spec ?? saved.spec), name: identity.name };
-          if (this.host.frames.free < Math.min(saved.maxPages, spec.memoryMiB * 256) + 64) throw this.noMemory(spec);
+          const pages = Math.min(saved.maxPages, spec.memoryMiB * 256);
+          this.makeRoom(spec, pages);
+          if (this.host.frames.free < pages + 64) throw this.noMemory(spec);
           const kind = spec.mode === 'pv' ? (saved.bits === 64 ? 'pv64' : 'pv32') : 'hvm';
           const domain = this.host.createDomain(kind, identity.name, uuidBytes(identity.uuid));
           if (!domain) throw this.noMemory(spec);
@@ -430,13 +445,31 @@ export class XenHost {
     requestVcpus(this.store, domid, vcpus, spec.vcpus);
   }
 
-  destroyDomain(domid: number): void {
-    const { domain, storeRing, disks, nics } = this.entry(domid);
-    nics.forEach((_, nic) => this.stopCapture(domid, nic));
+  /** @see SimulatedHost.destroyDomain */
+  destroyDomain(domid: number, keep?: string): boolean {
+    const entry = this.entry(domid);
+    entry.nics.forEach((_, nic) => this.stopCapture(domid, nic));
     this.entries.delete(domid);
+    if (keep !== undefined && !entry.suspension && this.parked.park(keep, entry)) return true;
+    this.end(entry);
+    return false;
+  }
+
+  reviveDomain(key: string): number {
+    const entry = this.parked.revive(key);
+    if (!entry) return -1;
+    this.entries.set(entry.domain.domid, entry);
+    return entry.domain.domid;
+  }
+
+  dropDomain(key: string): void {
+    this.parked.drop(key);
+  }
+
+  private end({ domain, storeRing, disks, nics }: Entry): void {
     for (const backend of [...disks, ...nics] as SplitBackend[]) backend.close();
     storeRing.close();
-    releaseDomain(this.store, domid);
+    releaseDomain(this.store, domain.domid);
     this.host.destroyDomain(domain);
   }
 
@@ -499,11 +532,11 @@ export class XenHost {
   }
 
   freeMiB(): number {
-    return Math.floor(this.host.frames.free / 256);
+    return Math.floor((this.host.frames.free + this.parked.frames) / 256);
   }
 
   memoryMap(): ReturnType<SimulatedHost['memoryMap']> {
-    return memorySpans(this.host);
+    return memorySpans(this.host, (domid) => this.parked.has(domid));
   }
 
   pcpuUse(): ReturnType<SimulatedHost['pcpuUse']> {

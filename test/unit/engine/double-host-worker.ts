@@ -83,10 +83,13 @@ const handlers: Handlers = {
   shutdownDomain: ({ domid }) => void of(domid).typed.push(new TextEncoder().encode('off')),
   setMemoryTarget: ({ domid, memoryMiB }) => void (of(domid).status.memoryMiB = memoryMiB),
   setVcpus: ({ domid, vcpus }) => void of(domid).typed.push(new TextEncoder().encode(`vcpus ${vcpus}`)),
+  reviveDomain: () => -1,
+  dropDomain: () => {},
   destroyDomain: ({ domid }) => {
     of(domid);
     history.push(`${now} destroy ${domid}`);
     domains.delete(domid);
+    return false;
   },
   consoleInput: ({ domid, bytes }) => void of(domid).typed.push(bytes),
   domainStatus: ({ domid }) => of(domid).status,
