@@ -1,8 +1,9 @@
 // A mirror of the engine's lab. It holds what the engine last said, and projections of it for drawing; it decides nothing.
 import { defineStore } from 'pinia';
-import { computed, ref, shallowRef, watch } from 'vue';
+import { computed, nextTick, ref, shallowRef, watch } from 'vue';
 import type { DomainSpecInput, HostSpec, LabEvent, LabStatus, LinkSpec, Template } from '../../shared/model.ts';
 import { nextFrame } from '../composables/frame.ts';
+import { paced } from '../composables/paced.ts';
 import { hostModel } from '../lab/host-model.ts';
 import { tileModel } from '../lab/tile-model.ts';
 import type { TileModel } from '../lab/tile-model.ts';
@@ -33,7 +34,12 @@ export const useLab = defineStore('lab', () => {
       events.value = [];
       // Changes of one frame reach the views together, and nothing of an engine that is gone.
       const inFrame = (change: () => void): void => nextFrame(() => current && change());
-      client.on('status', {}, (next) => inFrame(() => take(next)));
+      const report = paced<LabStatus>((next) => current && take(next), {
+        now: () => performance.now(),
+        later: (run, ms) => void setTimeout(() => nextFrame(run), ms),
+        settled: () => nextTick(),
+      });
+      client.on('status', {}, (next) => inFrame(() => report(next)));
       client.on('labEvents', {}, (more) => inFrame(() => addEvents(more)));
       const answers = await session.attempt(
         Promise.all([client.snapshot({}), client.templates({}), client.events({ after: 0 })]),
