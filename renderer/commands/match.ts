@@ -1,12 +1,14 @@
 // Finding verbs by a few typed words, in any order: "create pvh birch" finds "Create Demo guest as PVH on birch".
 import type { Verb } from './command.ts';
 
+const LETTER = /[\p{L}\p{N}]/u;
+
 /** How well one typed word fits a text: 3 at its beginning, 2 at the beginning of a word, 1 inside, 0 not at all. */
 function fit(text: string, word: string): number {
-  const at = text.indexOf(word);
-  if (at < 0) return 0;
-  if (at === 0) return 3;
-  return new RegExp(`(^|[^\\p{L}\\p{N}])${word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`, 'u').test(text) ? 2 : 1;
+  const first = text.indexOf(word);
+  if (first <= 0) return first < 0 ? 0 : 3;
+  for (let at = first; at >= 0; at = text.indexOf(word, at + 1)) if (!LETTER.test(text[at - 1]!)) return 2;
+  return 1;
 }
 
 /**
