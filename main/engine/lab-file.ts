@@ -9,6 +9,7 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { BulkheadError } from '../../shared/errors.ts';
 import { DomainSpec, DomainState, HostSpec, LabEvent, LinkSpec } from '../../shared/model.ts';
+import { ImportedGuest } from './imported-guests.ts';
 
 /** Schema version (PRAGMA user_version). */
 export const LAB_FILE_VERSION = 1;
@@ -22,6 +23,8 @@ export const SavedLab = z.strictObject({
   link: LinkSpec,
   /** Absent in files of earlier versions. */
   pauseOnCrash: z.boolean().optional(),
+  /** Absent in files of earlier versions. */
+  imported: z.array(ImportedGuest).optional(),
   hosts: z.array(HostSpec),
   domains: z.array(
     z.strictObject({

@@ -13,6 +13,7 @@ export function savedLab(lab: Lab): SavedLab {
     now: lab.clock.now,
     link: lab.link,
     pauseOnCrash: lab.pauseOnCrash,
+    imported: [...lab.imported.list],
     hosts: lab.hosts.all().map((h) => h.spec),
     domains: [...lab.domains.values()].map((d) => ({
       uuid: d.uuid,
@@ -36,6 +37,7 @@ export async function restoreLab(lab: Lab, opened: OpenedLab): Promise<void> {
   lab.name = saved.name;
   lab.link = saved.link;
   lab.pauseOnCrash = saved.pauseOnCrash ?? lab.pauseOnCrash;
+  lab.imported.restore(saved.imported ?? []);
   lab.clock.startAt(saved.now);
   lab.tape.restore(events);
   for (const spec of saved.hosts) await lab.hosts.start(spec, saved.now);

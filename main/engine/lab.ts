@@ -9,6 +9,7 @@ import { DomainCommands, type Identity } from './domain-commands.ts';
 import type { HostReport } from './host-messages.ts';
 import type { SpawnWorker } from './host-proxy.ts';
 import { Hosts } from './hosts.ts';
+import { ImportedGuests } from './imported-guests.ts';
 import type { LabDomain } from './lab-domain.ts';
 import type { OpenedLab, SavedLab } from './lab-file.ts';
 import { restoreLab, savedLab } from './lab-state.ts';
@@ -47,6 +48,7 @@ export class Lab implements Clocked {
   readonly domains = new Map<string, LabDomain>();
   readonly hosts: Hosts;
   readonly commands: DomainCommands;
+  readonly imported = new ImportedGuests();
   readonly tape: Tape;
   readonly tasks: Tasks;
   readonly undoList = new UndoList((d) => void this.commands.forget(d));

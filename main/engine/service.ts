@@ -1,16 +1,30 @@
 // LabService: what windows and the command line ask of the lab, on one port each.
 // Invariant: a subscriber that falls behind costs nobody else; status goes out at most ten times a second and only when something changed.
 
+import path from 'node:path';
 import { BulkheadError } from '../../shared/errors.ts';
 import { labService, type LabImplementation } from '../../shared/lab-service.ts';
-import { DomainSpec, type LabEvent, type LabStatus } from '../../shared/model.ts';
+import { DomainSpec, type LabEvent, type LabStatus, type Template } from '../../shared/model.ts';
 import { invalidArgument, serve, type PortLike } from '../../shared/rpc.ts';
 import { inspectFile } from './inspect.ts';
-import { templates } from './kernels.ts';
+import { guestFolder, templates } from './kernels.ts';
 import { inspectionService } from './inspection-service.ts';
 import type { Lab } from './lab.ts';
 import { migrationService } from './migration-service.ts';
 import type { PathGrants } from './path-grants.ts';
+
+/** Everything that can be booted: our own guest, fetched ones, imported ones. */
+const shelf = (lab: Lab): Template[] => [...templates(), ...lab.imported.templates()];
+/** A kernel that `npm run guests` fetched: it is on the shelf already. */
+const isFetched = (kernel: string): boolean => kernel.startsWith(guestFolder() + path.sep);
+
+/** A domain's name after a file's. */
+const nameFrom = (file: string): string =>
+  file
+    .replace(/\.[^.]*$/, '')
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 30) || 'guest';
 
 const STATUS_EVERY_MS = 100;
 const FIGURES_EVERY_MS = 200;
@@ -103,7 +117,7 @@ export class LabServer {
           await lab.refresh();
           return this.status();
         },
-        templates: () => templates(),
+        templates: () => shelf(lab),
         events: ({ after }) => lab.events.filter((e) => e.id > after),
         run: () => lab.clock.run(),
         pause: () => lab.clock.pause(),
@@ -118,9 +132,13 @@ export class LabServer {
         editHost: ({ name, spec }) => lab.editHost(name, spec),
         removeHost: ({ name }) => lab.removeHost(name),
         editLink: ({ spec }) => lab.editLink(spec),
-        createDomain: async ({ host, spec }) => ({ uuid: await lab.createDomain(host, spec) }),
+        createDomain: async ({ host, spec }) => {
+          const uuid = await lab.createDomain(host, spec);
+          if (!spec.kernel.startsWith('builtin:') && !isFetched(spec.kernel)) lab.imported.note(spec);
+          return { uuid };
+        },
         createFromTemplate: async ({ host, template, offer, overrides }) => {
-          const t = templates().find((x) => x.id === template);
+          const t = shelf(lab).find((x) => x.id === template);
           const o = t && (offer ? t.offers.find((x) => x.label === offer) : t.offers[0]);
           if (!t || !o)
             throw new BulkheadError({
@@ -129,7 +147,11 @@ export class LabServer {
               why: t?.unavailable ?? 'There is no such template.',
               action: 'Choose another guest.',
             });
-          const parsed = DomainSpec.safeParse({ name: lab.freeName(template), ...o.spec, ...overrides });
+          const parsed = DomainSpec.safeParse({
+            name: lab.freeName(t.id.startsWith('imported-') ? nameFrom(t.title) : template),
+            ...o.spec,
+            ...overrides,
+          });
           if (!parsed.success) throw invalidArgument(parsed.error, `${t.title} cannot be created like this.`);
           return { uuid: await lab.createDomain(host, parsed.data) };
         },

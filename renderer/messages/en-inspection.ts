@@ -14,6 +14,7 @@ export const enInspection = {
     bytesPerSecond: (label: string, n: number) => `${formatBytes(n)}/s ${label}`,
     quiet: 'quiet',
     emulated: 'emulated',
+    shared: 'shared page',
     none: 'This domain has no devices.',
     about: (title: string) => `About ${title}`,
     counters: 'Since it was connected',

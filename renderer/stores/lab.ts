@@ -145,7 +145,13 @@ export const useLab = defineStore('lab', () => {
     setSpeed: (speed: number) => act((engine) => engine.setSpeed({ speed })),
 
     createFromTemplate,
-    createDomain: (host: string, spec: DomainSpecInput) => call((engine) => engine.createDomain({ host, spec })),
+    createDomain: (host: string, spec: DomainSpecInput) =>
+      call(async (engine) => {
+        const made = await engine.createDomain({ host, spec });
+        // a kernel of the user's own is on the shelf from now on
+        templates.value = await engine.templates({});
+        return made;
+      }),
     pauseDomain: (uuid: string) => act((engine) => engine.pauseDomain({ uuid })),
     unpauseDomain: (uuid: string) => act((engine) => engine.unpauseDomain({ uuid })),
     shutDown: (uuid: string) => act((engine) => engine.shutdownDomain({ uuid })),
