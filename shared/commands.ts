@@ -40,6 +40,7 @@ export const commands = [
   { id: 'domain.save', menu: 'domain', label: 'Save…', keys: 'CmdOrCtrl+S' },
   { id: 'domain.clone', menu: 'domain', label: 'Clone', keys: 'CmdOrCtrl+D' },
   { id: 'domain.destroy', menu: 'domain', label: 'Destroy', keys: 'Delete', scope: 'canvas' },
+  { id: 'domain.resize', menu: 'domain', label: 'Resize…' },
   { id: 'domain.rename', menu: 'domain', label: 'Rename…', keys: 'F2' },
   { id: 'domain.console', menu: 'domain', label: 'Enter console', keys: 'CmdOrCtrl+`', group: true },
 

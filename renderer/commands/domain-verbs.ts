@@ -1,5 +1,6 @@
 // What can be done to one domain. Which of these make sense now is read from its state; the reason is said where one is not.
 import {
+  IconArrowsDiagonal,
   IconPencil,
   IconPlayerPause,
   IconPlayerPlay,
@@ -119,6 +120,12 @@ export function domainVerbs(uuid: string, context: VerbContext): Verb[] {
       ? [verb('domain.restart', messages.domain.restart, { icon: IconRefresh, run: () => void restartDomain(uuid) })]
       : []),
     ...migrationVerbs(uuid, context),
+    verb('domain.resize', messages.verbs.resize, {
+      icon: IconArrowsDiagonal,
+      disabledReason:
+        gone ?? building ?? (lab.domainStatus(uuid)?.mode === 'native' ? messages.verbs.resizeNative(name) : undefined),
+      run: () => useWindow().openSheet({ kind: 'resize', uuid }),
+    }),
     verb('domain.rename', messages.verbs.rename, {
       icon: IconPencil,
       shortcut: key('domain.rename'),

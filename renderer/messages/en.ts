@@ -296,6 +296,8 @@ export const en = {
     pause: 'Pause',
     unpause: 'Unpause',
     shutDown: 'Shut down',
+    resize: 'Resize…',
+    resizeNative: (name: string) => `${name} has the whole host: edit the host instead`,
     rename: 'Rename…',
     destroy: 'Destroy',
     notRunning: (name: string) => `${name} does not run`,
@@ -337,6 +339,16 @@ export const en = {
     latencyHint: 'One way.',
     loss: 'Loss',
     lossHint: 'Share of packets, 0 to 1.',
+  },
+
+  resizeSheet: {
+    title: (name: string) => `Resize ${name}`,
+    memory: 'Memory, MiB',
+    memoryHint: 'Up to what it was built with. The balloon driver of the guest gives pages back or takes them again.',
+    vcpus: 'vCPUs in use',
+    vcpusHint: 'Up to what it was built with. The guest takes the others out of use.',
+    resize: 'Resize',
+    asked: (name: string) => `${name} was asked to resize`,
   },
 
   renameSheet: { title: 'Rename domain', lab: 'Rename lab', name: 'Name', rename: 'Rename' },

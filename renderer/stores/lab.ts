@@ -157,6 +157,8 @@ export const useLab = defineStore('lab', () => {
     shutDown: (uuid: string) => act((engine) => engine.shutdownDomain({ uuid })),
     restart: (uuid: string) => act((engine) => engine.restartDomain({ uuid })),
     destroy: (uuid: string) => act((engine) => engine.destroyDomain({ uuid })),
+    setMemoryTarget: (uuid: string, memoryMiB: number) => call((engine) => engine.setMemoryTarget({ uuid, memoryMiB })),
+    setVcpus: (uuid: string, vcpus: number) => call((engine) => engine.setVcpus({ uuid, vcpus })),
     rename: (uuid: string, to: string) => call((engine) => engine.renameDomain({ uuid, name: to })),
     undo: () => act((engine) => engine.undo({})),
     redo: () => act((engine) => engine.redo({})),

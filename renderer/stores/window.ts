@@ -8,6 +8,8 @@ export type Sheet =
   | { readonly kind: 'host'; readonly host: string | undefined }
   | { readonly kind: 'link' }
   | { readonly kind: 'migrate'; readonly uuid: string }
+  /** Memory target and vCPUs of a running domain. */
+  | { readonly kind: 'resize'; readonly uuid: string }
   /** Creates from an offer of the shelf, with name, memory and vCPUs chosen first. */
   | { readonly kind: 'create'; readonly template: string; readonly offer: string; readonly host: string }
   /** Renames a domain, or the lab when none is named. */

@@ -32,6 +32,24 @@ test('rename with F2, and the tape remembers', async ({ page }) => {
   await expect(page.getByRole('region', { name: 'Inspector' })).toContainText('web-01');
 });
 
+test('resize: the balloon gives memory back, and more than it was built with is refused where it was typed', async ({
+  page,
+}) => {
+  await bootFirst(page);
+  await tile(page, 'dinghy').focus();
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type('resize dinghy');
+  await page.keyboard.press('Enter');
+  const sheet = page.getByRole('dialog', { name: 'Resize dinghy' });
+  await sheet.getByLabel('Memory, MiB').fill('64');
+  await page.keyboard.press('Enter');
+  await expect(sheet).toContainText('It was built with 16 MiB');
+  await sheet.getByLabel('Memory, MiB').fill('12');
+  await page.keyboard.press('Enter');
+  await expect(sheet).toBeHidden();
+  await expect(tile(page, 'dinghy')).toContainText('12 MiB', { timeout: 30_000 });
+});
+
 test('shut down asks the guest, which says so; restart boots it again', async ({ page }) => {
   await bootFirst(page);
   await page.getByRole('button', { name: 'Shut down' }).click();
