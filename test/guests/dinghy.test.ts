@@ -57,6 +57,8 @@ function dialogue(machine: Machine): Dialogue {
     mode === 'native'
       ? ['xenstore read name', 'this machine has no xenstore']
       : ['xenstore write data/key "a value"; xenstore read data/key', '\\na value\\r'],
+    ['clear', '\\x1b\\[H\\x1b\\[2J'],
+    ['sh -c "true; status"', '\\n0\\r'],
     ['history', 'help', 'history'],
     ['mem', 'free \\d{4,} KiB'],
   ];
@@ -93,6 +95,12 @@ function scenario(machine: Machine): string {
       { expect: { domain: 'd', text: 'balloon 0 KiB', within: '1s' } },
       { assert: { figure: 'domains.d.memoryMiB', above: 15.5 } },
     );
+  // Once more from the start, by its own wish.
+  steps.push(
+    { type: { domain: 'd', text: 'reboot\r' } },
+    { expect: { domain: 'd', text: 'Welcome aboard', within: '2s' } },
+    { expect: { domain: 'd', text: 'dinghy$ ', within: '1s' } },
+  );
   // Off at last: on request from outside where there is somebody to ask, by its own command on the bare machine.
   if (machine.mode === 'native') steps.push({ type: { domain: 'd', text: 'shutdown\r' } });
   else steps.push({ shutdown: 'd' }, { expect: { domain: 'd', text: 'shutdown requested', within: '1s' } });
@@ -247,6 +255,8 @@ it.each(
 it.each([
   ['pv-64 from pvh-32', machines[0], machines[3]],
   ['pvh-64 from pv-32', machines[2], machines[1]],
+  ['pv-32 from pvh-64', machines[1], machines[2]],
+  ['pvh-32 from pv-64', machines[3], machines[0]],
 ] as const)('ping, a web server and what it refuses: %s', (name, client, server) => {
   const output = runScenario(`net-${name.replaceAll(' ', '-')}`, network(client, server));
   expect(output.slice(-3000)).toMatch(/^Passed: (\d+) of \1 steps held/m);

@@ -130,6 +130,16 @@ static bool edit(void) {
     return true;
 }
 
+// The first of `marks` outside quotes, or the end of the text.
+static char *find_mark(char *text, const char *marks) {
+    char quote = 0;
+    for (; *text && (quote || !strchr(marks, *text)); text++) {
+        if (!quote && (*text == '\'' || *text == '"')) quote = *text;
+        else if (quote && *text == quote) quote = 0;
+    }
+    return text;
+}
+
 // Splits at blanks in place; 'quotes' and "quotes" keep blanks.
 static int split(char *text, char **words, int most) {
     int n = 0;
@@ -181,8 +191,9 @@ static void run_pipeline(char *text, bool background) {
     u32 n = 0;
     int from = 0;
     for (char *next = text; text && n < COUNT(pids); text = next) {
-        next = (char *)strchr(text, '|');
-        if (next) *next++ = 0;
+        next = find_mark(text, "|");
+        if (*next) *next++ = 0;
+        else next = NULL;
         int ends[2] = {-1, -1};
         if (next && pipe(ends) < 0) {
             complain("sh: cannot make a pipe: out of memory");
@@ -218,8 +229,7 @@ static void run_pipeline(char *text, bool background) {
 
 static void run_line(char *text) {
     while (text && *text) {
-        char *end = text;
-        while (*end && *end != ';' && *end != '&') end++;
+        char *end = find_mark(text, ";&");
         char separator = *end;
         if (*end) *end++ = 0;
         while (*text == ' ') text++;
