@@ -117,14 +117,11 @@ export class Credit implements Scheduler {
       const id = a.v.domain.domid;
       byDomain.set(id, [...(byDomain.get(id) ?? []), a]);
     }
-    let weights = 0;
-    for (const list of byDomain.values()) weights += list[0].v.domain.weight;
-    const total = CREDITS_PER_ACCT * NS_PER_CREDIT * this.pcpus * periods;
+    const shares = this.shares([...byDomain.values()], periods);
     for (const list of byDomain.values()) {
       const d = list[0].v.domain;
-      let share = (total * d.weight) / weights;
+      const share = shares.get(list)!;
       const capNs = (SLICE_NS * d.cap * periods) / 100;
-      if (d.cap > 0) share = Math.min(share, capNs);
       for (const a of list) {
         a.creditNs = Math.min(a.creditNs + Math.floor(share / list.length), SLICE_NS);
         a.priority = a.creditNs >= 0 ? Priority.Under : Priority.Over;
@@ -134,4 +131,35 @@ export class Credit implements Scheduler {
     }
     this.queue.sort((x, y) => x.priority - y.priority);
   }
+
+  /**
+   * Nanoseconds for each active domain, by weight. What one cannot use, because of its cap or because it has fewer vCPUs than its share has
+   * pCPUs, is shared out among the others, again by weight: otherwise all of them would be OVER for good, where weights do not count.
+   */
+  private shares(domains: Account[][], periods: number): Map<Account[], number> {
+    const shares = new Map<Account[], number>();
+    let left = CREDITS_PER_ACCT * NS_PER_CREDIT * this.pcpus * periods;
+    let open = domains;
+    for (;;) {
+      let weights = 0;
+      for (const list of open) weights += list[0].v.domain.weight;
+      const perWeight = left / weights;
+      const full = open.filter((list) => perWeight * list[0].v.domain.weight >= most(list, periods));
+      if (full.length === 0) {
+        for (const list of open) shares.set(list, perWeight * list[0].v.domain.weight);
+        return shares;
+      }
+      for (const list of full) {
+        shares.set(list, most(list, periods));
+        left -= most(list, periods);
+      }
+      open = open.filter((list) => !shares.has(list));
+    }
+  }
+}
+
+/** Nanoseconds that a domain can use in so many periods. */
+function most(list: Account[], periods: number): number {
+  const { cap } = list[0].v.domain;
+  return SLICE_NS * periods * Math.min(list.length, cap > 0 ? cap / 100 : Infinity);
 }

@@ -75,6 +75,23 @@ describe('credit', () => {
     expect(share).toBeGreaterThan(0.15);
   });
 
+  it('gives what a cap leaves to the others by weight, and nothing of it to the idle loop', () => {
+    const [capped, a, b] = [make('capped', 1, 4096, 20), make('a', 2, 256), make('b', 3, 768)];
+    expect(run(new Credit(1), 1, 12_000, [capped, a, b])).toBe(0);
+    expect(capped.ran / 12e9).toBeGreaterThan(0.15);
+    expect(capped.ran / 12e9).toBeLessThan(0.25);
+    expect(b.ran / a.ran).toBeGreaterThan(2.4);
+    expect(b.ran / a.ran).toBeLessThan(3.6);
+  });
+
+  it('shares the other pCPU by weight when one vCPU cannot use all that its weight gives it', () => {
+    const [heavy, a, b] = [make('heavy', 1, 8192), make('a', 2, 256), make('b', 3, 768)];
+    expect(run(new Credit(2), 2, 12_000, [heavy, a, b])).toBe(0);
+    expect(heavy.ran / 12e9).toBeGreaterThan(0.9);
+    expect(b.ran / a.ran).toBeGreaterThan(1.6);
+    expect(b.ran / a.ran).toBeLessThan(3.6);
+  });
+
   it('lets a cap leave a pCPU idle, and nothing else', () => {
     const a = make('a', 1, 256, 50);
     const idle = run(new Credit(1), 1, 3000, [a]);
