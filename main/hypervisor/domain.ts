@@ -1,5 +1,6 @@
 // A domain: what it owns, and the state that is not a vCPU's. The hypervisor's other parts hang off it.
 
+import type { ScheduledEvent } from '../machine/clock.ts';
 import type { HostMemory } from '../machine/cpu/host-memory.ts';
 import { CodeBreakpoints } from '../machine/cpu/system/code-breakpoints.ts';
 import { DOMID_CONTROL } from './abi/constants.ts';
@@ -65,6 +66,8 @@ export class Domain implements PagingDomain {
   cap = 0;
   /** The pCPUs its vCPUs may run on (hard affinity); null = all. */
   affinity: ReadonlySet<number> | null = null;
+  /** Its watchdogs by slot (SCHEDOP_watchdog); null is a free slot. */
+  readonly watchdogs: (ScheduledEvent | null)[] = [null, null];
   /** The memory map that XENMEM_memory_map returns; types as in e820. */
   memoryMap: { address: number; size: number; type: number }[] = [];
   readonly counters: DomainCounters = {

@@ -201,6 +201,8 @@ export class Host {
       for (const p of this.pcpus) if (p.current === v) this.detach(p);
       if (this.loaded === v) this.loaded = null;
     }
+    for (const timer of d.watchdogs) if (timer) this.cancel(timer);
+    d.watchdogs.fill(null);
     d.logDirty.stop();
     d.events.reset();
     d.grants.release();

@@ -43,6 +43,7 @@ export class GuestVcpu {
   instructions = 0;
   /** Scheduler's own data. */
   sched: unknown = null;
+  /** A PV guest's NMI waits for its callback; an HVM guest's waits in the machine's own state. */
   nmiPending = false;
 
   constructor(domain: Domain, id: number, machine: Vcpu) {
@@ -87,6 +88,18 @@ export class GuestVcpu {
       this.noteInfoWrite();
       m[this.info] = 1;
       this.hvm?.assertEventUpcall();
+    }
+    this.unblock();
+  }
+
+  /** A non-maskable interrupt: to a PV guest's NMI callback, to an HVM guest's vector 2 as the processor delivers it. Wakes the vCPU. */
+  sendNmi(): void {
+    const { host } = this.domain;
+    if (!this.hvm) this.nmiPending = true;
+    else {
+      this.machine.inject(2, null, 'nmi');
+      // Its own APIC may have sent it in the middle of a run.
+      if (host.loaded === this) host.core.requestExit();
     }
     this.unblock();
   }

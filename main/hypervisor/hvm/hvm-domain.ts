@@ -37,10 +37,7 @@ export class HvmDomain {
         else for (const o of vcpus) if (shorthand === Shorthand.All || o !== v) o.hvm!.apic.accept(message);
       },
       endOfInterrupt: () => {},
-      nmi: () => {
-        v.nmiPending = true;
-        v.unblock();
-      },
+      nmi: () => v.sendNmi(),
       init: () => v.hvm?.init(),
       startup: (vector: number) => v.hvm?.startup(vector),
       changed: () => {

@@ -1,5 +1,6 @@
 // sched_op and set_timer_op.
 
+import { NS_PER_SECOND } from '../../../shared/units.ts';
 import { Errno } from '../abi/errno.ts';
 import { ShutdownReason } from '../abi/constants.ts';
 import { NativeStruct, viewIn } from '../guest-memory.ts';
@@ -110,34 +111,27 @@ function poll(c: Call): number {
   return 0;
 }
 
-const watchdogs = new WeakMap<Call['d'], { timers: (ReturnType<Call['host']['schedule']> | null)[] }>();
-
 /** SCHEDOP_watchdog: two per domain, numbered from 1; a timeout of 0 stops one. */
 function watchdog(c: Call): number {
   const view = viewIn(c.v, c.args[1], 8);
   if (!view) return -Errno.EFAULT;
   const id = view.getUint32(0, true);
   const seconds = view.getUint32(4, true);
-  let w = watchdogs.get(c.d);
-  if (!w) watchdogs.set(c.d, (w = { timers: [] }));
+  const { watchdogs } = c.d;
   const arm = (slot: number) => {
-    w.timers[slot] = seconds
-      ? c.host.schedule(c.host.now() + seconds * 1e9, () => {
-          if (!c.d.dying) c.d.shutdown(ShutdownReason.Watchdog);
-        })
+    watchdogs[slot] = seconds
+      ? c.host.schedule(c.host.now() + seconds * NS_PER_SECOND, () => c.d.shutdown(ShutdownReason.Watchdog))
       : null;
   };
   if (id === 0) {
     if (seconds === 0) return -Errno.EINVAL;
-    for (let slot = 0; slot < 2; slot++)
-      if (!w.timers[slot]) {
-        arm(slot);
-        return slot + 1;
-      }
-    return -Errno.ENOSPC;
+    const slot = watchdogs.indexOf(null);
+    if (slot < 0) return -Errno.ENOSPC;
+    arm(slot);
+    return slot + 1;
   }
-  const current = w.timers[id - 1];
-  if (id > 2 || !current) return -Errno.EINVAL;
+  const current = watchdogs[id - 1];
+  if (!current) return -Errno.EINVAL;
   c.host.cancel(current);
   arm(id - 1);
   return 0;

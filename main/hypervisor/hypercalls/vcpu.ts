@@ -69,8 +69,7 @@ export function vcpuOp(c: Call): Result {
     case 10:
       return registerInfo(c, v, pointer);
     case 11:
-      v.nmiPending = true;
-      v.unblock();
+      v.sendNmi();
       return 0;
     case 12:
       return -Errno.EINVAL;
