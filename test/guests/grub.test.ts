@@ -12,9 +12,9 @@ const CASES = [
 ] as const;
 
 /**
- * SHA-256 of what GRUB prints in its video test: the name of every picture and its checksum. Debian's 2.06-13+deb12u2 draws
- * pictures that differ from those recorded in its own table (its heading shows Debian's version), so the test says FAIL
- * everywhere; these are the checksums that the same version's i386-pc build prints under QEMU.
+ * SHA-256 of what GRUB prints in its video test: the name of every picture and its checksum. cmdline_cat_test of Debian's
+ * 2.06-13+deb12u2 says that its pictures are not those of its own table; why is not known. Measured: the same version's i386-pc
+ * build fails under QEMU in the same way and prints the same 308 checksums, which are these.
  */
 const PICTURES = '8102f3e0ac47d93ff5e8a077910312754fa59e6c1089b3a5a265df717404f08f';
 
