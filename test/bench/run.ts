@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- [--only KERNEL,...] [--columns NAME,...] [--record]`: the simulated CPU beside v86 and QEMU on the same kernels, in one
  * run, and Debian's Linux 686 to a shell. Prints times and ratios (how many times faster our interpreter is) and writes out/bench/cpu.json;
- * with --record also results.json here and the table of docs/performance.md.
+ * with --record also results.json here and the table of docs/performance.md. Then what domains cost, and Linux to its shell in domains beside
+ * QEMU: programs of their own, in --only named \`domains\` and \`shell\`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -26,8 +27,25 @@ const guest = (f: string): string => path.join(root, '.cache', 'guests', f);
 const chosen = values.only?.split(',');
 const LINUX = 'linux686';
 const wanted = (name: string): boolean => !chosen || chosen.includes(name);
-const kernelsWanted = !chosen || chosen.some((name) => name !== LINUX);
-const only = chosen ? `only=${chosen.join(',')}` : '';
+/** Benchmarks with tables of their own. */
+const PROGRAMS: Record<string, string[]> = {
+  domains: ['--expose-gc', here('domains.ts')],
+  shell: [here('shell.ts')],
+};
+const runPrograms = (): void => {
+  for (const [name, args] of Object.entries(PROGRAMS))
+    if (wanted(name)) {
+      console.log(`\n${name}:`);
+      spawnSync(process.execPath, args, { stdio: 'inherit' });
+    }
+};
+const cpuChosen = chosen?.filter((name) => !(name in PROGRAMS));
+const kernelsWanted = !cpuChosen || cpuChosen.some((name) => name !== LINUX);
+const only = cpuChosen ? `only=${cpuChosen.join(',')}` : '';
+if (cpuChosen?.length === 0) {
+  runPrograms();
+  process.exit();
+}
 const image = kernelsWanted ? buildKernels(path.join(root, '.cache', 'bench')) : '';
 /** As the tests boot it: without the self-tests of its ciphers and the search for ISA cards. */
 const linux = [
@@ -143,3 +161,4 @@ const folder = path.join(root, 'out', 'bench');
 mkdirSync(folder, { recursive: true });
 writeFileSync(path.join(folder, 'cpu.json'), `${JSON.stringify(results, null, 2)}\n`);
 if (values.record) record(results);
+runPrograms();
