@@ -191,11 +191,11 @@ function movingDomain(xen: MigratingHost, domid: number, copied: readonly number
     condition: () => {
       if (!xen.host.domain(domid)) return { is: 'failed', why: 'The domain was destroyed.' };
       if (suspendedAt !== null) return { is: 'suspended', since: suspendedAt };
-      if (refused !== null) return { is: 'failed', why: refused };
       const { shutdownReason, crashReason } = domain;
-      // 2 is the suspension itself, told a moment later
-      if (shutdownReason === null || shutdownReason === 2) return { is: 'running' };
-      return { is: 'failed', why: crashReason ?? `The guest ${REASONS[shutdownReason] ?? 'stopped'}.` };
+      // Why it ended says more than that it did not suspend; 2 is the suspension itself, told a moment later.
+      if (shutdownReason !== null && shutdownReason !== 2)
+        return { is: 'failed', why: crashReason ?? `The guest ${REASONS[shutdownReason] ?? 'stopped'}.` };
+      return refused === null ? { is: 'running' } : { is: 'failed', why: refused };
     },
     tail: () => {
       for (const r of source.stateRecords()) writer.record(r);

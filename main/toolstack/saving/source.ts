@@ -109,8 +109,32 @@ export class HostDomainSource implements DomainSource {
     return pfn >= 0 && this.map[pfn] === mfn ? pfn : -1;
   };
 
+  /**
+   * Refuses a domain that shares memory with another guest: the other would be left with a page that is nobody's, or this one would
+   * arrive without it. Xen cannot move it either. Back ends hold grants as domain 0 and give them back by themselves.
+   * @throws BulkheadError
+   */
+  private refuseShared(): void {
+    const { d } = this;
+    const refuse = (why: string) => {
+      throw new BulkheadError({
+        code: 'not-possible-now',
+        what: `${d.name} cannot be saved or moved.`,
+        why,
+        action: 'End what shares memory between these guests, then try again.',
+      });
+    };
+    const nameOf = (domid: number): string => d.host.domain(domid)?.name ?? `domain ${domid}`;
+    for (const m of d.grants.mappings.values())
+      refuse(`It has memory of ${nameOf(m.domid)} mapped through a grant, which stays on this host.`);
+    for (const a of d.grants.active.values())
+      if (a.domid !== 0)
+        refuse(`${nameOf(a.domid)} has memory of it mapped through a grant, and would keep the old copy.`);
+  }
+
   headerRecords(): LibxcRecord[] {
     const { d } = this;
+    this.refuseShared();
     const v = d.vcpus[0]!;
     const leaves = CPUID_LEAVES.map((leaf) => {
       const { eax, ebx, ecx, edx } = guestCpuid(v, leaf, 0);
@@ -255,6 +279,8 @@ export class HostDomainSource implements DomainSource {
   stateRecords(): LibxcRecord[] {
     const { d } = this;
     if (!this.suspended) throw new RangeError(`${d.name} is not suspended`);
+    // It may have begun to share while it was being copied.
+    this.refuseShared();
     const out: LibxcRecord[] = [
       {
         type: 'X86_TSC_INFO',
