@@ -26,6 +26,11 @@ const points: [MigrationPoint, number][] = [
 const HANDED_OVER = points.findIndex(([p]) => p === 'activated');
 /** From here on the target has all of it and does not need the source. */
 const COMPLETE = points.findIndex(([p]) => p === 'complete');
+/** Where the guest runs, here or there, and can end by itself. */
+const GUEST_RUNS: MigrationPoint[] = ['started', 'live', 'suspending', 'activated'];
+/** With BULKHEAD_FAULTS=all every point is tried with every kind of guest; otherwise every point once, the kinds taking turns. */
+const ALL = process.env.BULKHEAD_FAULTS === 'all';
+const inThisRun = (kind: (typeof kinds)[number], n: number): boolean => ALL || kinds.indexOf(kind) === n % kinds.length;
 
 let two: TwoHosts;
 afterEach(() => two.close());
@@ -71,6 +76,19 @@ async function migrateAndFail(
   const report = await two.migrate(uuid, to, policy);
   two.lab.migrations.onPoint = null;
   return { report, from, to, happened };
+}
+
+/** Another domain takes what memory the host has left, to the last MiB. */
+async function takeMemory(uuid: string, host: HostName): Promise<number> {
+  const { spec } = two.lab.domain(uuid);
+  const { proxy } = two.lab.hosts.get(host);
+  const files = await two.filesOf(spec);
+  for (let memoryMiB = Math.floor((await proxy.call('report', {})).freeMiB); ; memoryMiB--)
+    try {
+      return await proxy.call('createDomain', { spec: { ...spec, name: 'greedy', memoryMiB, disks: [] }, files });
+    } catch (error) {
+      if (memoryMiB <= 2) throw error;
+    }
 }
 
 let echoes = 0;
@@ -146,24 +164,30 @@ describe.each(kinds)('$mode', (kind) => {
     await diskIsRight(uuid);
   });
 
-  it('a target that runs out of memory leaves it on the source, and nothing of it on the target', async () => {
+  it('a target that runs out of memory at any point leaves it on the source, or had what it needs', async () => {
     const uuid = await worker(kind);
-    const { report, from } = await migrateAndFail(uuid, points[0]!, async ({ to }) => {
-      const { proxy } = two.lab.hosts.get(to);
-      const free = (await proxy.call('report', {})).freeMiB;
-      // another took the memory meanwhile
-      await two.lab.hosts.get(to).proxy.call('createDomain', {
-        spec: { ...two.lab.domain(uuid).spec, name: 'greedy', memoryMiB: Math.floor(free) - 3, disks: [] },
-        files: await two.filesOf(two.lab.domain(uuid).spec),
+    for (const [n, point] of points.entries()) {
+      // once it is complete nothing is asked for any more
+      if (n > COMPLETE) break;
+      if (n > 0 && !inThisRun(kind, n)) continue;
+      let greedy = -1;
+      const { report, from, to, happened } = await migrateAndFail(uuid, point, async ({ to }) => {
+        greedy = await takeMemory(uuid, to);
       });
-    });
-    expect(report.state).toBe('failed');
-    expect(report.failure).toMatch(/MiB free.*still runs on alder/);
-    const { proxy } = two.lab.hosts.get('birch');
-    const { domains } = await proxy.call('report', {});
-    expect(domains).toHaveLength(1);
-    await proxy.call('destroyDomain', { domid: domains[0]!.domid });
-    await runsOn(uuid, from);
+      expect([point, happened]).toEqual([point, true]);
+      if (n === 0)
+        expect(report).toMatchObject({
+          state: 'failed',
+          failure: expect.stringMatching(/MiB free.*still runs on alder/),
+        });
+      if (report.state === 'failed') expect(report.failure).toContain(`still runs on ${from}`);
+      else expect([point, report.state]).toEqual([point, 'done']);
+      const { proxy } = two.lab.hosts.get(to);
+      const { domains } = await proxy.call('report', {});
+      expect(domains).toHaveLength(report.state === 'done' ? 2 : 1);
+      await proxy.call('destroyDomain', { domid: greedy });
+      await runsOn(uuid, report.state === 'done' ? to : from);
+    }
     await diskIsRight(uuid);
   });
 
@@ -182,15 +206,35 @@ describe.each(kinds)('$mode', (kind) => {
     }
   });
 
-  it('a guest that ends by itself on the way is not brought to life anywhere', async () => {
-    const uuid = await worker(kind);
-    const { report, from } = await migrateAndFail(uuid, points[1]!, () => two.typeNow(uuid, 'shutdown\r'));
-    expect(report.state).toBe('failed');
-    expect(report.failure).toMatch(/switched itself off.*still on alder/);
-    expect(await two.owners()).toEqual({ alder: 1, birch: 0 });
-    await two.lab.refresh();
-    expect(two.lab.domain(uuid).status.state).toBe('shutdown');
-    expect(two.lab.domain(uuid).host).toBe(from);
+  it.each([
+    {
+      end: 'switches itself off',
+      act: (uuid: string) => two.typeNow(uuid, 'shutdown\r'),
+      state: 'shutdown',
+      why: /switched itself off/,
+    },
+    { end: 'crashes', act: (uuid: string) => two.crashNow(uuid), state: 'crashed', why: /crashed/ },
+  ])('a guest that $end at any point where it runs has ended once, on one host', async ({ act, state, why }) => {
+    let uuid: string | null = null;
+    for (const [n, point] of points.entries()) {
+      if (!GUEST_RUNS.includes(point[0]) || !inThisRun(kind, state === 'crashed' ? n + 1 : n)) continue;
+      uuid = uuid === null ? await worker(kind) : await boot(kind);
+      const domain = uuid;
+      const { report, from, to, happened } = await migrateAndFail(domain, point, () => act(domain));
+      expect([point, happened]).toEqual([point, true]);
+      // a guest that was asked to suspend may do that first: then it ends on the target
+      if (n < 2) expect([point, report.state]).toEqual([point, 'failed']);
+      if (report.state === 'failed') expect(report.failure).toMatch(new RegExp(`${why.source}.*still on ${from}`));
+      else expect([point, report.state]).toEqual([point, 'done']);
+      const host = report.state === 'done' ? to : from;
+      await two.lab.clock.advance(3e9, () => two.lab.domain(domain).status.state === state);
+      await two.lab.refresh();
+      expect([point, two.lab.domain(domain).status.state]).toEqual([point, state]);
+      expect(two.lab.domain(domain).host).toBe(host);
+      expect(await two.owners()).toEqual({ alder: 0, birch: 0, [host]: 1 });
+      await two.lab.destroyDomain(domain);
+    }
+    expect(uuid).not.toBeNull();
   });
 
   it('a source that dies at any point takes it with it, unless the target has all of it', async () => {

@@ -27,7 +27,7 @@ export class TwoHosts {
       seed: 7,
       readKernel,
       spawn: () => {
-        const worker = new Worker(new URL('../../main/engine/host-worker.ts', import.meta.url));
+        const worker = new Worker(new URL('./crashing-host.ts', import.meta.url));
         // a host tells its name with its first request
         const post = worker.postMessage.bind(worker);
         worker.postMessage = (m: { call?: string; args?: { spec?: HostSpec } }, ...rest: unknown[]) => {
@@ -64,6 +64,11 @@ export class TwoHosts {
   /** Types from a place between two epochs. */
   async typeNow(uuid: string, text: string): Promise<void> {
     await this.lab.hosts.callOn(this.lab.domain(uuid), 'consoleInput', { bytes: new TextEncoder().encode(text) });
+  }
+
+  /** Its guest crashes, from a place between two epochs; a guest that is suspended cannot. */
+  crashNow(uuid: string): Promise<void> {
+    return this.typeNow(uuid, '\0crash');
   }
 
   /** The kernel of a spec, as it is handed to a host. */
