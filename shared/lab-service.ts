@@ -71,6 +71,11 @@ export const labService = {
     ),
     /** Asks the guest to use its first `vcpus` vCPUs. */
     setVcpus: method<void>()(z.strictObject({ uuid: z.string(), vcpus: z.int().min(1).max(LIMITS.vcpus.max) })),
+    /** Writes every frame of a network interface (counted from 0) to a pcap file, until stopCapture or the domain's end. */
+    startCapture: method<void>()(
+      z.strictObject({ uuid: z.string(), nic: z.int().min(0).max(7).default(0), path: z.string() }),
+    ),
+    stopCapture: method<void>()(z.strictObject({ uuid: z.string(), nic: z.int().min(0).max(7).default(0) })),
     destroyDomain: method<void>()(uuid),
     /** Boots a domain again from its kernel, whatever state it is in. */
     restartDomain: method<void>()(uuid),

@@ -196,6 +196,15 @@ export class DomainCommands {
     await this.#lab.atBoundary(() => this.#lab.hosts.callOn(d, 'setVcpus', { vcpus }));
     this.#lab.undoList.command();
   }
+  /** Writes every frame of a network interface (counted from 0) to a pcap file from now on; null ends that. */
+  async capture(uuid: string, nic: number, path: string | null): Promise<void> {
+    const d = this.#lab.domain(uuid);
+    await this.#lab.atBoundary(() =>
+      path === null
+        ? this.#lab.hosts.callOn(d, 'stopCapture', { nic })
+        : this.#lab.hosts.callOn(d, 'startCapture', { nic, path }),
+    );
+  }
   async destroy(uuid: string): Promise<void> {
     const lab = this.#lab;
     const d = lab.domain(uuid);

@@ -37,6 +37,8 @@ export interface HostCalls extends InspectionCalls, MigrationCalls, SavingCalls 
   shutdownDomain: { args: { domid: number; reason: 'poweroff' | 'reboot' }; result: void };
   setMemoryTarget: { args: { domid: number; memoryMiB: number }; result: void };
   setVcpus: { args: { domid: number; vcpus: number }; result: void };
+  startCapture: { args: { domid: number; nic: number; path: string }; result: void };
+  stopCapture: { args: { domid: number; nic: number }; result: void };
   destroyDomain: { args: { domid: number; keep?: string }; result: boolean };
   reviveDomain: { args: { key: string }; result: number };
   dropDomain: { args: { key: string }; result: void };

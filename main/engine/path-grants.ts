@@ -38,6 +38,7 @@ const FILES: {
   saveDomain: one,
   restoreDomain: one,
   inspectStream: one,
+  startCapture: one,
   createDomain: ({ spec }) => specPaths(spec),
   createFromTemplate: ({ overrides }) => specPaths(overrides),
 };

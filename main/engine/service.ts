@@ -161,6 +161,8 @@ export class LabServer {
         shutdownDomain: ({ uuid, reason }) => lab.shutdownDomain(uuid, reason),
         setMemoryTarget: ({ uuid, memoryMiB }) => lab.commands.setMemoryTarget(uuid, memoryMiB),
         setVcpus: ({ uuid, vcpus }) => lab.commands.setVcpus(uuid, vcpus),
+        startCapture: ({ uuid, nic, path }) => lab.commands.capture(uuid, nic, path),
+        stopCapture: ({ uuid, nic }) => lab.commands.capture(uuid, nic, null),
         destroyDomain: ({ uuid }) => lab.destroyDomain(uuid),
         restartDomain: ({ uuid }) => lab.restartDomain(uuid),
         renameDomain: ({ uuid, name }) => lab.renameDomain(uuid, name),

@@ -2,7 +2,7 @@
  * `npm run bench -- [--only KERNEL,...] [--columns NAME,...] [--record]`: the simulated CPU beside v86 and QEMU on the same kernels, in one
  * run, and Debian's Linux 686 to a shell. Prints times and ratios (how many times faster our interpreter is) and writes out/bench/cpu.json;
  * with --record also results.json here and the table of docs/performance.md. Then what domains cost, and Linux to its shell in domains beside
- * QEMU: programs of their own, in --only named \`domains\` and \`shell\`.
+ * QEMU, and how fast domains are saved and moved: programs of their own, in --only named `domains`, `shell` and `migration`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -31,6 +31,7 @@ const wanted = (name: string): boolean => !chosen || chosen.includes(name);
 const PROGRAMS: Record<string, string[]> = {
   domains: ['--expose-gc', here('domains.ts')],
   shell: [here('shell.ts')],
+  migration: [here('migration.ts')],
 };
 const runPrograms = (): void => {
   for (const [name, args] of Object.entries(PROGRAMS))

@@ -168,7 +168,7 @@ function disk(machine: Machine, path: string): string {
 }
 
 /** One domain serves, another pings it, fetches from it and is refused. */
-function network(client: Machine, server: Machine): string {
+function network(client: Machine, server: Machine, capture: string): string {
   const domain = (name: string, machine: Machine, address: string): unknown => ({
     ...{ name, host: 'host', mode: machine.mode, kernel: `builtin:${machine.image}`, memoryMiB: 16 },
     ...{ cmdline: `ip=${address}/24`, nics: [{ bridge: 'br0' }] },
@@ -177,11 +177,13 @@ function network(client: Machine, server: Machine): string {
     { expect: { domain: 'client', text: 'dinghy$ ', within: '1s' } },
     { expect: { domain: 'server', text: 'dinghy$ ', within: '1s' } },
     { wait: '50ms' },
+    { capture: { domain: 'client', file: capture } },
     { type: { domain: 'server', text: 'net; httpd\r' } },
     { expect: { domain: 'server', text: 'address 10.0.0.2' } },
     { expect: { domain: 'server', text: 'serving on port 80' } },
     { type: { domain: 'client', text: 'ping 10.0.0.2 2\r' } },
     { expect: { domain: 'client', text: '2 of 2 answered' } },
+    { capture: { domain: 'client' } },
     { type: { domain: 'client', text: 'wget 10.0.0.2/bin/sh | sum; sum /bin/sh\r' } },
     { expect: { domain: 'client', regex: '[0-9a-f]{8} \\d{5} -' } },
     { type: { domain: 'client', text: 'web 10.0.0.2 3 /data/256\r' } },
@@ -258,6 +260,16 @@ it.each([
   ['pv-32 from pvh-64', machines[1], machines[2]],
   ['pvh-32 from pv-64', machines[3], machines[0]],
 ] as const)('ping, a web server and what it refuses: %s', (name, client, server) => {
-  const output = runScenario(`net-${name.replaceAll(' ', '-')}`, network(client, server));
+  const output = runScenario(
+    `net-${name.replaceAll(' ', '-')}`,
+    network(client, server, join(folder, `${client.image}.pcap`)),
+  );
   expect(output.slice(-3000)).toMatch(/^Passed: (\d+) of \1 steps held/m);
+  // Two echo requests and their answers are in the capture, as Ethernet frames (link type 1).
+  const pcap = readFileSync(join(folder, `${client.image}.pcap`));
+  expect([pcap.readUInt32LE(0), pcap.readUInt32LE(20)]).toEqual([expect.any(Number), 1]);
+  const kinds: number[] = [];
+  for (let at = 24; at < pcap.length; at += 16 + pcap.readUInt32LE(at + 8))
+    if (pcap.readUInt16BE(at + 16 + 12) === 0x800 && pcap[at + 16 + 14 + 9] === 1) kinds.push(pcap[at + 16 + 14 + 20]!);
+  expect(kinds).toEqual([8, 0, 8, 0]);
 });

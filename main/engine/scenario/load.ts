@@ -141,6 +141,7 @@ export function loadScenario(file: string): LoadedScenario {
   scenario.steps.forEach((s, n) => {
     const [verb, v] = Object.entries(s)[0]!;
     if ('save' in s) saved.add((s.save.file = path.resolve(folder, s.save.file)));
+    if ('capture' in s && s.capture.file !== undefined) s.capture.file = path.resolve(folder, s.capture.file);
     const domain = typeof v === 'string' ? v : (v as { domain?: string }).domain;
     if (verb === 'expect' && (v as { regex?: string }).regex !== undefined)
       try {

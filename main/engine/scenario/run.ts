@@ -172,7 +172,10 @@ async function doStep(lab: Lab, step: Step, seen: Seen, gone: Gone): Promise<str
     await lab.shutdownDomain(named(lab, s.domain).uuid, s.reason);
   } else if ('balloon' in step)
     await lab.commands.setMemoryTarget(named(lab, step.balloon.domain).uuid, step.balloon.memoryMiB);
-  else if ('vcpus' in step) await lab.commands.setVcpus(named(lab, step.vcpus.domain).uuid, step.vcpus.online);
+  else if ('capture' in step) {
+    const { domain, nic, file } = step.capture;
+    await lab.commands.capture(named(lab, domain).uuid, nic, file ?? null);
+  } else if ('vcpus' in step) await lab.commands.setVcpus(named(lab, step.vcpus.domain).uuid, step.vcpus.online);
   else if ('destroy' in step) {
     const d = named(lab, step.destroy);
     await lab.refresh();

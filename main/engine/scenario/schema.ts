@@ -104,6 +104,10 @@ export const Step = z.union([
   z.strictObject({
     vcpus: z.strictObject({ domain: domainName, online: z.int().min(1).max(LIMITS.vcpus.max) }),
   }),
+  z.strictObject({
+    /** Without a file: no longer. */
+    capture: z.strictObject({ domain: domainName, nic: z.int().min(0).max(7).default(0), file: z.string().optional() }),
+  }),
   z.strictObject({ destroy: domainName }),
   z.strictObject({
     save: z.strictObject({

@@ -83,6 +83,8 @@ const handlers: Handlers = {
   shutdownDomain: ({ domid }) => void of(domid).typed.push(new TextEncoder().encode('off')),
   setMemoryTarget: ({ domid, memoryMiB }) => void (of(domid).status.memoryMiB = memoryMiB),
   setVcpus: ({ domid, vcpus }) => void of(domid).typed.push(new TextEncoder().encode(`vcpus ${vcpus}`)),
+  startCapture: () => {},
+  stopCapture: () => {},
   reviveDomain: () => -1,
   dropDomain: () => {},
   destroyDomain: ({ domid }) => {

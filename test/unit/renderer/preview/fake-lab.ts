@@ -299,6 +299,8 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
       },
       setMemoryTarget: ({ uuid, memoryMiB }) => change(uuid, { memoryMiB }),
       setVcpus: ({ uuid, vcpus }) => change(uuid, { vcpus }),
+      startCapture: () => {},
+      stopCapture: () => {},
       redo: () => ({ uuid: status.domains[0].uuid }),
       setPauseOnCrash: ({ pauseOnCrash }) => {
         status.pauseOnCrash = pauseOnCrash;
