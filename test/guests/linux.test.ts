@@ -149,6 +149,7 @@ describe.skipIf(!here)(`Linux 6.1 with several vCPUs${note}`, () => {
     { name: 'pv64', mode: 'pv', vcpus: 4, files: CLOUD },
     { name: 'pvh64', mode: 'pvh', vcpus: 4, files: CLOUD },
     { name: 'pvh32', mode: 'pvh', vcpus: 2, files: PAE },
+    { name: 'pvh32', mode: 'pvh', vcpus: 4, files: PAE },
   ] satisfies Kind[])(
     '$name with $vcpus: every one computes, comes back when unplugged, and powers off',
     async (kind) => {
