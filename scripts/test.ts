@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const reports = path.join(root, 'out', 'reports');
@@ -45,6 +46,16 @@ interface Total {
 }
 const total: Total = { passed: 0, failed: 0, skipped: 0 };
 
+/** What failed or needed a second try, said again at the end: a log of this length is read from there. */
+const remarks: string[] = [];
+
+const firstLines = (text: string): string => stripVTControlCharacters(text).split('\n').slice(0, 12).join('\n      ');
+
+function failed(what: string, why = ''): void {
+  total.failed++;
+  remarks.push(`failed: ${what}${why ? `\n      ${firstLines(why)}` : ''}`);
+}
+
 function run(command: string, args: string[]): boolean {
   console.log(`\n> ${path.basename(command)} ${args.join(' ')}`);
   return spawnSync(command, args, { cwd: root, stdio: 'inherit' }).status === 0;
@@ -54,7 +65,7 @@ function run(command: string, args: string[]): boolean {
 function addVitest(name: string, ok: boolean): void {
   const file = path.join(reports, `${name}.json`);
   if (!existsSync(file)) {
-    total.failed++;
+    failed(`the suite ${name}, which wrote no report`);
     return;
   }
   const r = JSON.parse(readFileSync(file, 'utf8')) as {
@@ -62,12 +73,29 @@ function addVitest(name: string, ok: boolean): void {
     numFailedTests: number;
     numPendingTests: number;
     numTodoTests: number;
+    testResults: {
+      name: string;
+      status: string;
+      message: string;
+      assertionResults: { fullName: string; status: string; failureMessages: string[] }[];
+    }[];
   };
   total.passed += r.numPassedTests;
-  total.failed += r.numFailedTests;
   total.skipped += r.numPendingTests + r.numTodoTests;
-  // a file that could not even be loaded has no failed test of its own
-  if (!ok && r.numFailedTests === 0) total.failed++;
+  for (const { name: of, assertionResults } of r.testResults)
+    for (const test of assertionResults)
+      if (test.status === 'failed')
+        failed(`${path.relative(root, of)}: ${test.fullName}`, test.failureMessages.join('\n'));
+  // a file that could not even be loaded has no failed test of its own, and neither has an error outside of tests
+  if (!ok && r.numFailedTests === 0) {
+    const files = r.testResults.filter((f) => f.status === 'failed');
+    failed(
+      files.length > 0
+        ? files.map((f) => path.relative(root, f.name)).join(', ')
+        : `the suite ${name}, with an error outside of its tests`,
+      files.map((f) => f.message).join('\n'),
+    );
+  }
 }
 
 function vitest(name: string, config: string): void {
@@ -92,16 +120,39 @@ function endToEnd(): void {
   ]);
   const file = path.join(reports, 'e2e.json');
   if (!existsSync(file)) {
-    total.failed++;
+    failed('the suite e2e, which wrote no report');
     return;
   }
-  const { stats } = JSON.parse(readFileSync(file, 'utf8')) as {
+  const { stats, suites } = JSON.parse(readFileSync(file, 'utf8')) as {
     stats: { expected: number; unexpected: number; flaky: number; skipped: number };
+    suites: WindowSuite[];
   };
   total.passed += stats.expected + stats.flaky;
-  total.failed += stats.unexpected;
   total.skipped += stats.skipped;
-  if (!ok && stats.unexpected === 0) total.failed++;
+  for (const suite of suites) addWindowTests(suite);
+  if (!ok && stats.unexpected === 0) failed('the suite e2e, with an error outside of its tests');
+}
+
+/** The part of Playwright's JSON report that is read here. */
+interface WindowSuite {
+  suites?: WindowSuite[];
+  specs: {
+    file: string;
+    line: number;
+    title: string;
+    tests: { status: string; results: { error?: { message?: string } }[] }[];
+  }[];
+}
+
+function addWindowTests({ suites, specs }: WindowSuite): void {
+  for (const { file, line, title, tests } of specs)
+    for (const { status, results } of tests) {
+      const what = `${file}:${line}: ${title}`;
+      const why = results.find((r) => r.error)?.error?.message ?? '';
+      if (status === 'unexpected') failed(what, why);
+      else if (status === 'flaky') remarks.push(`flaky: ${what}\n      ${firstLines(why)}`);
+    }
+  for (const suite of suites ?? []) addWindowTests(suite);
 }
 
 const hasTests = (folder: string): boolean =>
@@ -113,10 +164,11 @@ mkdirSync(reports, { recursive: true });
 installPackages();
 // types, lint, layering and formatting count as one test
 if (run(process.execPath, ['scripts/check.ts'])) total.passed++;
-else total.failed++;
+else failed('npm run check');
 if (existsSync('/usr/bin/apt-get')) run(process.execPath, ['scripts/guests.ts']);
 vitest('unit', 'vitest.config.ts');
 if (hasTests('test/guests') || hasTests('test/fuzz')) vitest('guests', 'vitest.guests.config.ts');
 endToEnd();
+for (const remark of remarks) console.log(`\n  ${remark}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

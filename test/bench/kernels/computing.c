@@ -287,12 +287,12 @@ static NOINLINE u32 string_operations(u32 n)
 }
 
 const struct kernel computing[] = {
-    { "integer", integer_loop, 1500000 },  { "crc32", crc32, 40 },
-    { "copy", copy_words, 60 },            { "chase", pointer_chase, 1500000 },
-    { "sieve", sieve, 3 },                 { "quicksort", sort, 3 },
-    { "sha256", sha256, 8000 },            { "bytecode", bytecode, 1500000 },
-    { "recursion", recursion, 27 },        { "indirect", indirect_calls, 1000000 },
-    { "u64", wide_arithmetic, 800000 },    { "float", floating_point, 12 },
-    { "strings", string_operations, 150000 },
+    { "integer", integer_loop, 6000000 },  { "crc32", crc32, 200 },
+    { "copy", copy_words, 240 },            { "chase", pointer_chase, 6000000 },
+    { "sieve", sieve, 10 },                 { "quicksort", sort, 10 },
+    { "sha256", sha256, 24000 },            { "bytecode", bytecode, 6000000 },
+    { "recursion", recursion, 31 },        { "indirect", indirect_calls, 5000000 },
+    { "u64", wide_arithmetic, 3000000 },    { "float", floating_point, 60 },
+    { "strings", string_operations, 900000 },
 };
 const u32 computing_count = sizeof computing / sizeof computing[0];

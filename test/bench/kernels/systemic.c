@@ -108,8 +108,8 @@ static NOINLINE u32 cold(u32 n)
 }
 
 const struct kernel systemic[] = {
-    { "syscall", system_calls, 40000 },   { "pagefault", page_faults, 150 }, { "cr3", address_spaces, 4000 },
-    { "rep", rep_strings, 120 },          { "selfmod", self_modifying, 15000 }, { "port", ports, 60000 },
+    { "syscall", system_calls, 800000 },   { "pagefault", page_faults, 4000 }, { "cr3", address_spaces, 100000 },
+    { "rep", rep_strings, 5000 },          { "selfmod", self_modifying, 400000 }, { "port", ports, 1000000 },
     { "cold", cold, 1000000, cold_prepare },
 };
 const u32 systemic_count = sizeof systemic / sizeof systemic[0];
