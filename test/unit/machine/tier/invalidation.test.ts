@@ -107,12 +107,13 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
       }
       expect(b.core.tier!.outstanding).toBe(0);
     };
-    for (const m of [a, b]) {
-      m.vcpu.setReg(1, 0x7fff_ffffn);
-      m.runUntil(1000);
-      m.mem.write32(CODE + 1, 0x1000);
-    }
+    for (const m of [a, b]) m.vcpu.setReg(1, 0x7fff_ffffn);
+    // an instruction at a time: a longer run could fetch the answer before the write
+    let to = 0;
+    while (b.core.tier!.outstanding === 0 && to < 1000) b.runUntil(++to);
     expect(b.core.tier!.outstanding).toBeGreaterThan(0);
+    a.runUntil(to);
+    for (const m of [a, b]) m.mem.write32(CODE + 1, 0x1000);
     arrive();
     expect(b.core.tier!.statistics().made).toBe(0);
     for (const m of [a, b]) m.runUntil(3000);
