@@ -37,6 +37,7 @@ export const commands = [
   { id: 'domain.pause', menu: 'domain', label: 'Pause or unpause', keys: 'P', scope: 'canvas', group: true },
   { id: 'domain.shutdown', menu: 'domain', label: 'Shut down' },
   { id: 'domain.migrate', menu: 'domain', label: 'Migrate to…', keys: 'M', scope: 'canvas' },
+  { id: 'domain.stopLive', menu: 'domain', label: 'Stop and copy now' },
   { id: 'domain.save', menu: 'domain', label: 'Save…', keys: 'CmdOrCtrl+S' },
   { id: 'domain.clone', menu: 'domain', label: 'Clone', keys: 'CmdOrCtrl+D' },
   { id: 'domain.destroy', menu: 'domain', label: 'Destroy', keys: 'Delete', scope: 'canvas' },
@@ -48,6 +49,7 @@ export const commands = [
   { id: 'clock.step', menu: 'lab', label: 'Step forward', keys: '.', scope: 'canvas' },
   { id: 'clock.slower', menu: 'lab', label: 'Slower', keys: '[', scope: 'canvas' },
   { id: 'clock.faster', menu: 'lab', label: 'Faster', keys: ']', scope: 'canvas' },
+  { id: 'clock.restoreSpeed', menu: 'lab', label: 'Restore speed' },
   { id: 'host.add', menu: 'lab', label: 'Add host…', group: true },
   { id: 'link.edit', menu: 'lab', label: 'Edit link…' },
 

@@ -99,6 +99,8 @@ export interface MigrationReport {
   predictedTotalNs: number | null;
   /** 0 to 1, of what is predicted to be sent. */
   progress: number;
+  /** Stop-and-copy was asked for and begins when this round ends. */
+  stopAsked?: boolean;
   /** Times each of up to 1024 equal stretches of the domain's memory was sent or dirtied, for the heat map; round by round, newest last. */
   heat: { round: number; dirtied: number[] }[];
 }
@@ -154,6 +156,12 @@ export const migrationMethods = {
       detach: z.boolean().default(true),
     }),
   ),
+  /** Ends the live rounds of a run: what is left when the present round ends is sent with the guest stopped. Its stop reason is then `user`. */
+  stopAndCopyNow: method<void>()(z.strictObject({ id: z.int() })),
+  /** Whether migrations slow the clock so that each of their rounds can be seen; kept in the lab file. */
+  setMigrationPace: method<void>()(z.strictObject({ slow: z.boolean() })),
+  /** The clock goes on at the chosen speed until another migration begins. */
+  restoreSpeed: method<void>()(none),
   /** Every run of this lab, oldest first. */
   migrations: method<MigrationReport[]>()(none),
   /** Writes the report of one run. */

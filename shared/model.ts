@@ -173,6 +173,8 @@ export const ClockStatus = z.object({
   achieved: z.number(),
   /** The engine cannot keep up with the wanted speed. */
   limited: z.boolean(),
+  /** It goes slower than wanted for now, at this speed, so that something can be seen. */
+  slowed: z.object({ speed: z.number(), why: z.enum(['migration']) }).optional(),
 });
 export type ClockStatus = z.output<typeof ClockStatus>;
 
@@ -272,6 +274,8 @@ export const LabStatus = z.object({
   redo: z.string().nullable().optional(),
   /** The clock stops when a guest crashes. */
   pauseOnCrash: z.boolean().optional(),
+  /** Migrations slow the clock so that their rounds can be seen. */
+  slowMigrations: z.boolean().optional(),
 });
 export type LabStatus = z.output<typeof LabStatus>;
 

@@ -12,6 +12,8 @@ export interface Clocked {
   runEpoch(until: number): Promise<number>;
   /** Called between epochs: apply what came from outside. */
   betweenEpochs(now: number): Promise<void>;
+  /** A speed that the clock does not exceed for now, whatever was chosen; null = none. It changes when things happen, never what happens. */
+  slowedTo?(): number | null;
 }
 
 /** Longest stretch of virtual time skipped at once when nothing happens and nothing is paced. */
@@ -30,6 +32,8 @@ export class ClockLoop {
   #stop: (() => boolean) | null = null;
   #loop: Promise<void> | null = null;
   #wake: (() => void) | null = null;
+  /** The last sleep was ended by what came from outside. */
+  #woken = false;
   readonly #lab: Clocked;
   readonly #changed: () => void;
   readonly #failed: (error: unknown) => void;
@@ -48,13 +52,29 @@ export class ClockLoop {
     this.#now = now;
   }
   get status(): ClockStatus {
+    const slowed = this.#running ? this.#slowed() : null;
     return {
       now: this.#now,
       running: this.#running,
       speed: this.#speed,
       achieved: this.#achieved,
       limited: this.#limited,
+      ...(slowed === null ? {} : { slowed: { speed: slowed, why: 'migration' as const } }),
     };
+  }
+  /** The speed it is slowed to, when that is slower than the chosen one. */
+  #slowed(): number | null {
+    const most = this.#lab.slowedTo?.() ?? null;
+    return most !== null && (this.#speed === 0 || most < this.#speed) ? most : null;
+  }
+  /** Virtual seconds per second on the user's clock now; 0 = as fast as possible. */
+  #pace(): number {
+    return this.#slowed() ?? this.#speed;
+  }
+  /** Something that the pace depends on has changed. */
+  paceChanged(): void {
+    this.#wake?.();
+    this.#changed();
   }
   setSpeed(speed: number): void {
     this.#speed = speed;
@@ -114,47 +134,40 @@ export class ClockLoop {
   }
 
   async #turn(): Promise<void> {
-    let wallStart = performance.now();
-    let virtualStart = this.#now;
-    let pacedSpeed = this.#speed;
-    let windowWall = wallStart;
+    /** Wall time at which the lab's time is due. */
+    let due = performance.now();
+    let windowWall = due;
     let windowVirtual = this.#now;
     let windowBehind = false;
     let epochs = 1;
     while (this.#running) {
       await this.#lab.betweenEpochs(this.#now);
-      const until = Math.min(this.#now + this.#lab.epochNs() * epochs, this.#pauseAt);
+      const from = this.#now;
+      const until = Math.min(from + this.#lab.epochNs() * epochs, this.#pauseAt);
       const idleUntil = await this.#lab.runEpoch(until);
       this.#now = until;
       // Nothing can happen before idleUntil: the epochs up to there are one. Paced runs stay responsive to input.
-      const most = this.#speed === 0 ? IDLE_NS : SLEEP_MS * 1e6 * this.#speed;
+      const speed = this.#pace();
+      const most = speed === 0 ? IDLE_NS : SLEEP_MS * 1e6 * speed;
       epochs = Math.max(1, Math.floor((Math.min(idleUntil, until + most) - until) / this.#lab.epochNs()));
-      if (this.#speed === 0 && idleUntil === Infinity && this.#pauseAt === Infinity) await this.#sleep(1);
+      if (speed === 0 && idleUntil === Infinity && this.#pauseAt === Infinity) await this.#sleep(1);
+      this.#changed();
+      const ended = this.#now >= this.#pauseAt || this.#stop?.() === true;
+      if (!ended) due = await this.#keepPace(due, until - from);
       const wall = performance.now();
-      if (this.#speed !== pacedSpeed) {
-        pacedSpeed = this.#speed;
-        wallStart = wall;
-        virtualStart = this.#now;
-      }
-      if (pacedSpeed > 0) {
-        const due = wallStart + (this.#now - virtualStart) / pacedSpeed / 1e6;
-        if (due > wall + 1) await this.#sleep(Math.min(due - wall, SLEEP_MS));
-        else if (wall - due > 100) {
-          // behind: do not try to catch up later
-          windowBehind = true;
-          wallStart = wall;
-          virtualStart = this.#now;
-        }
+      if (wall - due > 100) {
+        // behind: do not try to catch up later
+        windowBehind = true;
+        due = wall;
       }
       if (wall - windowWall >= 500) {
         this.#achieved = ((this.#now - windowVirtual) / NS_PER_SECOND / (wall - windowWall)) * 1000;
-        this.#limited = pacedSpeed > 0 && windowBehind && this.#achieved < pacedSpeed * 0.95;
+        this.#limited = speed > 0 && windowBehind && this.#achieved < speed * 0.95;
         windowWall = wall;
         windowVirtual = this.#now;
         windowBehind = false;
       }
-      this.#changed();
-      if (this.#now >= this.#pauseAt || this.#stop?.()) {
+      if (ended) {
         this.#running = false;
         this.#pauseAt = Infinity;
       }
@@ -165,8 +178,29 @@ export class ClockLoop {
     await this.#lab.betweenEpochs(this.#now);
   }
 
+  /**
+   * Waits until an epoch of `ns` that followed wall time `before` is due at the pace of now, which may change meanwhile. What comes from
+   * outside is applied while it waits.
+   * @returns the wall time at which it was due
+   */
+  async #keepPace(before: number, ns: number): Promise<number> {
+    for (;;) {
+      const wall = performance.now();
+      const pace = this.#pace();
+      if (pace === 0) return wall;
+      const due = before + ns / pace / 1e6;
+      if (due <= wall + 1 || !this.#running) return due;
+      await this.#sleep(Math.min(due - wall, SLEEP_MS));
+      if (!this.#woken) continue;
+      // so little ahead of its time it may be; the next wait makes up for it
+      if (due - performance.now() <= SLEEP_MS) return due;
+      await this.#lab.betweenEpochs(this.#now);
+    }
+  }
+
   /** Sleeps while paced ahead of the wall clock; input wakes it. */
   #sleep(ms: number): Promise<void> {
+    this.#woken = false;
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -174,7 +208,10 @@ export class ClockLoop {
         resolve();
       };
       const timer = setTimeout(done, ms);
-      this.#wake = done;
+      this.#wake = () => {
+        this.#woken = true;
+        done();
+      };
     });
   }
 }

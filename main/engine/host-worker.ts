@@ -73,6 +73,7 @@ const handlers: Handlers = {
   migrationSend: ({ id, domid, policy, latencyNs, copied }) =>
     running().migration.send(id, domid, policy, latencyNs, copied),
   migrationTurn: ({ id, from, to, bytesPerNs }) => running().migration.turn(id, from, to, bytesPerNs),
+  migrationStopLive: ({ id }) => running().migration.stopLive(id),
   migrationRelease: ({ id }) => running().migration.release(id),
   migrationRollBack: ({ id }) => running().migration.rollBack(id),
   migrationReceive: ({ id, name, spec, copied }) =>

@@ -81,6 +81,7 @@ async function main(parent: ParentPort): Promise<void> {
       spawn: spawnHostWorker,
       readKernel,
       pauseOnCrash: true,
+      slowMigrations: true,
     });
     const store = new Autosave(file, lab, (savedUpTo) => parent.postMessage({ type: 'saved', savedUpTo }));
     const grants = new PathGrants(templates());

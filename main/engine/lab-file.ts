@@ -23,6 +23,7 @@ export const SavedLab = z.strictObject({
   link: LinkSpec,
   /** Absent in files of earlier versions. */
   pauseOnCrash: z.boolean().optional(),
+  slowMigrations: z.boolean().optional(),
   /** Absent in files of earlier versions. */
   imported: z.array(ImportedGuest).optional(),
   hosts: z.array(HostSpec),

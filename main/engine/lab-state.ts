@@ -13,6 +13,7 @@ export function savedLab(lab: Lab): SavedLab {
     now: lab.clock.now,
     link: lab.link,
     pauseOnCrash: lab.pauseOnCrash,
+    slowMigrations: lab.slowMigrations,
     imported: [...lab.imported.list],
     hosts: lab.hosts.all().map((h) => h.spec),
     domains: [...lab.domains.values()].map((d) => ({
@@ -36,6 +37,7 @@ export async function restoreLab(lab: Lab, opened: OpenedLab): Promise<void> {
   const { lab: saved, events, consoles } = opened;
   lab.name = saved.name;
   lab.link = saved.link;
+  lab.slowMigrations = saved.slowMigrations ?? lab.slowMigrations;
   lab.pauseOnCrash = saved.pauseOnCrash ?? lab.pauseOnCrash;
   lab.imported.restore(saved.imported ?? []);
   lab.clock.startAt(saved.now);

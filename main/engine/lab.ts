@@ -34,6 +34,8 @@ export interface LabOptions {
   spawn: SpawnWorker;
   /** Stops the clock when a guest crashes, so that a person can look; scenarios go on. */
   pauseOnCrash?: boolean;
+  /** Slows the clock while domains move, so that a person can see each round; scenarios do not wait. */
+  slowMigrations?: boolean;
   /** Resolves `builtin:` names and reads kernel files. */
   readKernel?: (path: string) => Promise<Uint8Array>;
 }
@@ -45,6 +47,8 @@ export class Lab implements Clocked {
   readonly clock: ClockLoop;
   link: LinkSpec = { bandwidthMbit: 1000, latencyUs: 400, loss: 0 };
   pauseOnCrash: boolean;
+  /** Migrations slow the clock so that their rounds can be seen. */
+  slowMigrations: boolean;
   readonly domains = new Map<string, LabDomain>();
   readonly hosts: Hosts;
   readonly commands: DomainCommands;
@@ -73,6 +77,7 @@ export class Lab implements Clocked {
     this.path = options.path;
     this.seed = options.seed;
     this.pauseOnCrash = options.pauseOnCrash ?? false;
+    this.slowMigrations = options.slowMigrations ?? false;
     this.network = new Link(() => this.link, options.seed);
     this.hosts = new Hosts(this, options.spawn);
     this.migrations = new Migrations(this);
@@ -103,6 +108,10 @@ export class Lab implements Clocked {
 
   epochNs(): number {
     return this.hosts.all().length > 1 ? Math.min(EPOCH_NS, this.link.latencyUs * 1000) : EPOCH_NS;
+  }
+
+  slowedTo(): number | null {
+    return this.slowMigrations ? this.migrations.pace : null;
   }
 
   async runEpoch(until: number): Promise<number> {

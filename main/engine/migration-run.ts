@@ -7,6 +7,10 @@ import type { LabHost } from './hosts.ts';
 import type { LabDomain } from './lab-domain.ts';
 import type { RunningTask } from './tasks.ts';
 
+/** Where a run is, for tests that make something fail there. `round` counts from 1. */
+export type MigrationPoint =
+  'started' | 'live' | 'suspending' | 'last-pages' | 'sent' | 'complete' | 'handover' | 'activated';
+
 export interface MigrationRun {
   readonly id: number;
   readonly domain: LabDomain;
@@ -32,8 +36,14 @@ export interface MigrationRun {
   completeAt: number | null;
   /** Lab time at which something last moved. */
   movedAt: number;
-  /** Last point told to the fault hook. */
-  point: string;
+  /** What the source is busy with, for the pace of the clock; null = nothing is known yet. */
+  stage: SenderReport['stage'] | null;
+  /** Told when it gets to a point. */
+  readonly reach: (point: MigrationPoint | 'failed') => Promise<void>;
+  /** Told when it is over, either way. */
+  readonly over: () => void;
+  /** Told when anything of its report changed. */
+  readonly changed: () => void;
 }
 
 /** A report of a run that begins. */
@@ -85,6 +95,7 @@ export function takeSenderReport(report: MigrationReport, s: SenderReport, now: 
   report.predictedDowntimeNs = s.predictedDowntimeNs;
   report.predictedTotalNs = s.predictedTotalNs;
   report.heat = s.heat;
+  report.stopAsked = s.stopAsked;
   report.totalNs = now - report.startedAt;
   if (report.state !== 'resuming')
     report.state = s.phase === 'live' || s.phase === 'failed' ? 'live' : 'stopped-and-copying';

@@ -24,6 +24,13 @@ export function migrationService(lab: Lab): {
         if (!detach) await ended;
         return { id };
       },
+      stopAndCopyNow: ({ id }) => migrations.stopLive(id),
+      setMigrationPace: ({ slow }) => {
+        lab.slowMigrations = slow;
+        lab.onJournal({ at: lab.clock.now, kind: 'migration-pace', data: { slow } });
+        lab.clock.paceChanged();
+      },
+      restoreSpeed: () => migrations.restoreSpeed(),
       migrations: () => [...migrations.reports],
       exportMigration: async ({ id, path, format }) => {
         const report = migrations.report(id);

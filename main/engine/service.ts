@@ -96,6 +96,7 @@ export class LabServer {
       undo: lab.undoable,
       redo: lab.redoable,
       pauseOnCrash: lab.pauseOnCrash,
+      slowMigrations: lab.slowMigrations,
     };
   }
 
@@ -121,7 +122,11 @@ export class LabServer {
         events: ({ after }) => lab.events.filter((e) => e.id > after),
         run: () => lab.clock.run(),
         pause: () => lab.clock.pause(),
-        setSpeed: ({ speed }) => lab.clock.setSpeed(speed),
+        setSpeed: ({ speed }) => {
+          // who chooses a speed wants that speed
+          lab.migrations.restoreSpeed();
+          lab.clock.setSpeed(speed);
+        },
         step: ({ ns }) => lab.clock.step(ns),
         renameLab: ({ name }) => {
           lab.name = name;

@@ -52,6 +52,15 @@ export function clockVerbs({ key }: VerbContext): Verb[] {
       const run = (): void => void lab.setSpeed(next);
       return { id, group, title: label, label, icon: IconGauge, shortcut: key(id), run };
     }),
+    {
+      id: 'clock.restoreSpeed',
+      group,
+      title: messages.top.restoreSpeed,
+      label: messages.top.restoreSpeed,
+      icon: IconGauge,
+      disabledReason: lab.clock.slowed ? undefined : messages.top.notSlowed,
+      run: () => void lab.restoreSpeed(),
+    },
   ];
 }
 

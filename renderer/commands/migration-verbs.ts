@@ -1,10 +1,16 @@
 // Moving, saving, restoring and copying domains.
-import { IconArrowsRightLeft, IconCopy, IconDeviceFloppy, IconPlayerStop } from '@tabler/icons-vue';
+import {
+  IconArrowsRightLeft,
+  IconCopy,
+  IconDeviceFloppy,
+  IconPlayerSkipForward,
+  IconPlayerStop,
+} from '@tabler/icons-vue';
 import { announcer } from '../composables/announcer.ts';
 import { messages } from '../messages/index.ts';
 import { fileName } from '../stores/import.ts';
 import { useLab } from '../stores/lab.ts';
-import { useMigrations } from '../stores/migrations.ts';
+import { canStopLive, useMigrations } from '../stores/migrations.ts';
 import { useNotices } from '../stores/notices.ts';
 import { useSaved } from '../stores/saved.ts';
 import { useSelection } from '../stores/selection.ts';
@@ -18,6 +24,11 @@ export async function migrate(uuid: string, to: string): Promise<void> {
   const lab = useLab();
   const done = await useSession().attempt(useMigrations().start(uuid, to));
   if (done) announcer.say(messages.migration.started(lab.domain(uuid)?.name ?? '', to), uuid);
+}
+
+/** Ends the live rounds of a run at the end of the present one. */
+export async function stopLive(id: number, name: string): Promise<void> {
+  if (await useMigrations().stopLive(id)) announcer.say(messages.migration.stopping(name));
 }
 
 async function save({ bridge }: VerbContext, uuid: string, keepRunning: boolean): Promise<void> {
@@ -77,6 +88,15 @@ export function migrationVerbs(uuid: string, context: VerbContext): Verb[] {
             title: messages.migration.abortOf(name),
             icon: IconPlayerStop,
             run: () => void migrations.abort(moving.id),
+          }),
+          verb('domain.stopLive', messages.migration.stopLive, {
+            icon: IconPlayerSkipForward,
+            disabledReason: canStopLive(moving)
+              ? undefined
+              : moving.stopAsked && moving.state === 'live'
+                ? messages.migration.stopsSoon
+                : messages.migration.liveOver,
+            run: () => void stopLive(moving.id, name),
           }),
         ]
       : []),

@@ -125,6 +125,15 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
         ),
         checked: lab.status?.pauseOnCrash ?? true,
       },
+      {
+        ...verb(
+          'lab.slowMigrations',
+          messages.verbs.slowMigrations,
+          undefined,
+          () => void lab.setMigrationPace(!(lab.status?.slowMigrations ?? true)),
+        ),
+        checked: lab.status?.slowMigrations ?? true,
+      },
     ];
   }
 
@@ -223,7 +232,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     return true;
   }
 
-  const inspectorIds = ['domain.pause', 'domain.abort', 'domain.migrate', 'domain.restart'];
+  const inspectorIds = ['domain.pause', 'domain.stopLive', 'domain.abort', 'domain.migrate', 'domain.restart'];
 
   return {
     all,
@@ -280,7 +289,7 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
         separator,
         ...pick('host.add', 'link.edit'),
         separator,
-        ...pick('edit.undo', 'edit.redo', 'lab.pauseOnCrash', 'help.shortcuts'),
+        ...pick('edit.undo', 'edit.redo', 'lab.pauseOnCrash', 'lab.slowMigrations', 'help.shortcuts'),
       ];
     },
 

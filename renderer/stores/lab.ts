@@ -60,7 +60,7 @@ export const useLab = defineStore('lab', () => {
 
   const domainMap = computed(() => new Map((status.value?.domains ?? []).map((domain) => [domain.uuid, domain])));
   const hosts = computed(() => (status.value?.hosts ?? []).map((host) => hostModel(host, domainMap.value)));
-  const clock = computed(
+  const clock = computed<LabStatus['clock']>(
     () => status.value?.clock ?? { now: 0, running: false, speed: 1, achieved: 0, limited: false },
   );
   const tileMap = computed(() => {
@@ -162,6 +162,8 @@ export const useLab = defineStore('lab', () => {
     rename: (uuid: string, to: string) => call((engine) => engine.renameDomain({ uuid, name: to })),
     undo: () => act((engine) => engine.undo({})),
     redo: () => act((engine) => engine.redo({})),
+    restoreSpeed: () => act((engine) => engine.restoreSpeed({})),
+    setMigrationPace: (slow: boolean) => act((engine) => engine.setMigrationPace({ slow })),
     setPauseOnCrash: (pauseOnCrash: boolean) => act((engine) => engine.setPauseOnCrash({ pauseOnCrash })),
 
     addHost: (spec: HostSpec) => call((engine) => engine.addHost({ spec })),

@@ -11,6 +11,9 @@ import { useSession } from './session.ts';
 const ENDED: ReadonlySet<MigrationReport['state']> = new Set(['done', 'failed', 'aborted']);
 export const isLive = (run: MigrationReport): boolean => !ENDED.has(run.state);
 
+/** Its live rounds go on, and nobody has asked for their end yet. */
+export const canStopLive = (run: MigrationReport | undefined): boolean => run?.state === 'live' && !run.stopAsked;
+
 /** Known runs with newer reports of some of them, oldest first. */
 export function withReports(known: readonly MigrationReport[], more: readonly MigrationReport[]): MigrationReport[] {
   const byId = new Map(known.map((run) => [run.id, run]));
@@ -89,8 +92,24 @@ export const useMigrations = defineStore('migrations', () => {
   const start = (uuid: string, to: string, policy?: MigrationPolicy) =>
     session.call((engine) => engine.migrateDomain({ uuid, to, ...(policy ? { policy } : {}) }));
   const abort = (id: number) => session.act((engine) => engine.cancelTask({ id }));
+  const stopLive = (id: number) => session.act((engine) => engine.stopAndCopyNow({ id }));
   const exportTo = (id: number, path: string, format: 'json' | 'csv') =>
     session.act((engine) => engine.exportMigration({ id, path, format }));
 
-  return { runs, refusal, presets, chosen, live, cards, shown, liveOf, dismiss, predict, start, abort, exportTo };
+  return {
+    runs,
+    refusal,
+    presets,
+    chosen,
+    live,
+    cards,
+    shown,
+    liveOf,
+    dismiss,
+    predict,
+    start,
+    abort,
+    stopLive,
+    exportTo,
+  };
 });

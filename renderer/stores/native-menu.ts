@@ -3,6 +3,7 @@ import { computed, watch } from 'vue';
 import type { BulkheadBridge } from '../../shared/bridge.ts';
 import { commands } from '../../shared/commands.ts';
 import { useLab } from './lab.ts';
+import { canStopLive, useMigrations } from './migrations.ts';
 import { useSelection } from './selection.ts';
 import { useWindow } from './window.ts';
 
@@ -24,6 +25,7 @@ const ALWAYS: ReadonlySet<string> = new Set([
 export function followNativeMenu(bridge: BulkheadBridge): () => void {
   const lab = useLab();
   const selection = useSelection();
+  const migrations = useMigrations();
   const enabled = computed(() => {
     const look = selection.uuid === undefined ? undefined : lab.domain(selection.uuid)?.look;
     const runs = look !== undefined && look !== 'crashed' && look !== 'shutdown' && look !== 'building';
@@ -35,6 +37,9 @@ export function followNativeMenu(bridge: BulkheadBridge): () => void {
       if (id === 'domain.restore') return true;
       if (id === 'view.export') return useWindow().view !== 'lab';
       if (id === 'domain.migrate') return runs && lab.hosts.length > 1;
+      if (id === 'domain.stopLive')
+        return selection.uuid !== undefined && canStopLive(migrations.liveOf(selection.uuid));
+      if (id === 'clock.restoreSpeed') return lab.clock.slowed !== undefined;
       if (id === 'domain.save' || id === 'domain.clone') return runs;
       if (id === 'link.edit') return lab.hosts.length > 1;
       if (id === 'domain.pause' || id === 'domain.shutdown') return runs;

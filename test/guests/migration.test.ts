@@ -170,6 +170,54 @@ it('stops and copies when that is wanted, and takes the whole memory for its dow
   await two.expect(a, /\nalive/, 2000);
 });
 
+it('is stopped and copied at the end of the round when somebody wants that; a clock slowed to be watched changes nothing but the time it takes', async () => {
+  const runs: { report: unknown; digest: string[]; paces: number[] }[] = [];
+  for (const slow of [false, true]) {
+    const two = await TwoHosts.make();
+    open.push(two);
+    const { lab } = two;
+    const a = await two.create('alder', { name: 'a', ...kinds[0] });
+    await two.expect(a, /\$ /, 2000);
+    // writes more than the link carries: it would go on to the round limit
+    await two.type(a, 'dirty 4000 1 600 &');
+    await two.advance(50);
+    lab.slowMigrations = slow;
+    const { id, ended } = await lab.migrations.start({ uuid: a, to: 'birch' });
+    lab.migrations.onPoint = (point, round) => {
+      if (point === 'live' && round === 2) void lab.migrations.stopLive(id);
+    };
+    const paces: number[] = [];
+    const end = lab.clock.advance(5e9, () => {
+      const { slowed } = lab.clock.status;
+      if (slowed) {
+        paces.push(slowed.speed);
+        // seen for a while; the rest at full speed
+        if (lab.migrations.report(id).rounds.length === 1) lab.migrations.restoreSpeed();
+      }
+      return !lab.migrations.active;
+    });
+    await ended;
+    await end;
+    const { wallMs, rounds, uuid: _, ...rest } = lab.migrations.report(id);
+    expect(wallMs).toBeGreaterThan(slow ? 1000 : 0);
+    expect(rest).toMatchObject({ state: 'done', stopReason: 'user', stopAsked: true });
+    expect(rounds.map((r) => r.final)).toEqual([false, false, true]);
+    await expect(lab.migrations.stopLive(id)).rejects.toMatchObject({ code: 'not-possible-now' });
+    await two.advance(5);
+    runs.push({
+      report: { ...rest, rounds: rounds.map((r) => ({ ...r, wallMs: 0 })) },
+      digest: await lab.digest(),
+      paces,
+    });
+  }
+  const [free, slowed] = runs;
+  expect(free!.paces).toEqual([]);
+  // the first round, 6 MiB at 117.7 MB/s, made to last two seconds
+  expect(slowed!.paces[0]).toBeCloseTo(0.0267, 3);
+  expect(slowed!.report).toEqual(free!.report);
+  expect(slowed!.digest).toEqual(free!.digest);
+});
+
 it('takes a disk along as a copy: the guest goes on with its own, the original stays as it was left, and it can come back', async () => {
   const two = await TwoHosts.make();
   open.push(two);

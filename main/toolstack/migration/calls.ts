@@ -15,6 +15,8 @@ export interface MigrationCalls {
     args: { id: number; from: number; to: number; bytesPerNs: number };
     result: { chunks: Chunk[]; report: SenderReport };
   };
+  /** Source: no live round after this one. False when the live rounds have ended already. */
+  migrationStopLive: { args: { id: number }; result: boolean };
   /** Source: the target has the domain; here it ends. */
   migrationRelease: { args: { id: number }; result: void };
   /** Source: the domain stays here and runs on. */

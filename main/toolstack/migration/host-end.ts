@@ -61,6 +61,11 @@ export class MigrationEnds {
     return { chunks, report: sender.report() };
   }
 
+  /** No live round after this one. @returns false when the live rounds have ended already */
+  stopLive(id: number): boolean {
+    return this.sending(id).sender.stopLive();
+  }
+
   /** The target has the domain: it ends here. */
   release(id: number): void {
     const { sender, domid } = this.sending(id);

@@ -115,7 +115,8 @@ export interface Outlook {
   stateBytes: number;
 }
 
-const PAGE_ON_THE_WIRE = 4096 + 8;
+/** Bytes of one page in a PAGE_DATA record. */
+export const PAGE_ON_THE_WIRE = 4096 + 8;
 /** A guest's own way from the request to its suspension, as Dinghy and Linux take it, and two looks of the toolstack. */
 export const SUSPEND_GUESS_NS = 2_000_000;
 

@@ -6,7 +6,16 @@
 import type { MigrationPolicy, MigrationRound, StopReason } from '../../../shared/migration-service.ts';
 import { MAX_BATCH } from '../stream/records.ts';
 import { BLOCK_BYTES, MAX_BLOCKS } from './disk-copy.ts';
-import { mbitToBytesPerNs, nextRate, PAGE_BITS, predict, type RoundFigures, stopReason } from './policy.ts';
+import {
+  mbitToBytesPerNs,
+  nextRate,
+  PAGE_BITS,
+  PAGE_ON_THE_WIRE,
+  predict,
+  type RoundFigures,
+  stopReason,
+  SUSPEND_GUESS_NS,
+} from './policy.ts';
 
 /** What the sender needs of the domain it moves. */
 export interface MovingDomain {
@@ -69,6 +78,10 @@ export interface SenderReport {
   /** Bytes that the whole run is expected to send; 0 = not known yet. */
   bytesExpected: number;
   heat: { round: number; dirtied: number[] }[];
+  /** The round that goes on, or stop-and-copy as a whole: when it began and how long it is expected to take, ns; 0 = not known. */
+  stage: { startedAt: number; expectedNs: number };
+  /** Somebody asked for stop-and-copy at the end of the round. */
+  stopAsked: boolean;
 }
 
 const HEAT_STRETCHES = 1024;
@@ -98,6 +111,7 @@ export class MigrationSender {
   private cursor: number;
   private head: Uint8Array | null;
   private stop: StopReason | null = null;
+  private stopAsked = false;
   private askedAt: number | null = null;
   private suspendedAt: number | null = null;
   private lastPageAt: number | null = null;
@@ -302,7 +316,7 @@ export class MigrationSender {
       dirtyMbit: round.dirtyMbit,
       limitMbit: limit,
     });
-    const reason = stopReason(this.policy, this.figures, this.memoryPages);
+    const reason = this.stopAsked ? 'user' : stopReason(this.policy, this.figures, this.memoryPages);
     if (reason) this.endLive(reason, this.cursor);
     else this.beginRound(this.cursor);
   }
@@ -314,6 +328,25 @@ export class MigrationSender {
     this.repredict();
     this.phase = 'suspending';
     this.domain.askSuspend();
+  }
+
+  /** No further live round: what is left when this one ends is sent with the guest stopped. @returns false when the live rounds have ended */
+  stopLive(): boolean {
+    if (this.phase !== 'live') return false;
+    this.stopAsked = true;
+    return true;
+  }
+
+  /** How long what goes on is expected to take in all, at the link's present rate; 0 = not known yet. */
+  private stage(): SenderReport['stage'] {
+    const link = this.linkBytesPerNs;
+    const live = this.phase === 'live';
+    const startedAt = live ? this.current.startedAt : (this.askedAt ?? this.current.startedAt);
+    if (link <= 0) return { startedAt, expectedNs: 0 };
+    const bytes = this.list.length * PAGE_ON_THE_WIRE + this.blocks.length * BLOCK_BYTES;
+    if (!live) return { startedAt, expectedNs: SUSPEND_GUESS_NS + bytes / link + 2 * this.latencyNs };
+    const { limit } = this.current;
+    return { startedAt, expectedNs: bytes / (limit > 0 ? Math.min(mbitToBytesPerNs(limit), link) : link) };
   }
 
   /** The other end has the domain; this one is given up. */
@@ -348,6 +381,8 @@ export class MigrationSender {
       predictedTotalNs: this.prediction?.totalNs ?? null,
       bytesExpected: this.bytesExpected,
       heat: this.heat,
+      stage: this.stage(),
+      stopAsked: this.stopAsked,
     };
   }
 }

@@ -103,6 +103,50 @@ describe('pre-copy', () => {
     expect(second!.sendMbit).toBeCloseTo(first!.dirtyMbit + 50, 0);
   });
 
+  it('ends at the border of the round in which that was asked for, and not before', () => {
+    const domain = new FakeDomain(3000);
+    const write = (_: number, d: FakeDomain): void => {
+      for (let i = 0; i < 700; i++) d.write(i);
+    };
+    const sender = new MigrationSender(domain, PRESETS['xen-today'], 0, EPOCH, () => 0);
+    for (let n = 0; sender.report().phase !== 'sent'; n++) {
+      if (domain.state.is === 'running') write(n, domain);
+      // in the middle of the second round
+      if (sender.report().rounds.length === 1 && !sender.report().stopAsked) {
+        const before = sender.report();
+        expect(before.left).toBeGreaterThan(0);
+        expect(sender.stopLive()).toBe(true);
+        expect(sender.report().phase).toBe('live');
+      }
+      if (domain.asked && domain.state.is === 'running') domain.state = { is: 'suspended', since: n * EPOCH };
+      sender.turn(n * EPOCH, (n + 1) * EPOCH, RATE);
+    }
+    const r = sender.report();
+    expect(domain.same).toBe(true);
+    expect(r.stopReason).toBe('user');
+    expect(r.rounds.map((x) => [x.final, x.pagesSent])).toEqual([
+      [false, 3000],
+      [false, 700],
+      [true, 700],
+    ]);
+    expect(sender.stopLive()).toBe(false);
+  });
+
+  it('expects a round to take what its pages take at the rate it is sent at, and stop-and-copy what is left of it', () => {
+    const domain = new FakeDomain(3000);
+    const sender = new MigrationSender(domain, PRESETS['xen-2.0.6'], 0, EPOCH, () => 0);
+    expect(sender.report().stage).toEqual({ startedAt: 0, expectedNs: 0 });
+    sender.turn(0, EPOCH, RATE);
+    // limited to 100 Mbit/s in its first round
+    expect(sender.report().stage).toEqual({ startedAt: 0, expectedNs: (3000 * 4104) / 0.0125 });
+    let n = 1;
+    for (; sender.report().phase === 'live'; n++) sender.turn(n * EPOCH, (n + 1) * EPOCH, RATE);
+    const { stage, suspendAskedAt } = sender.report();
+    expect(stage.startedAt).toBe(suspendAskedAt);
+    // nothing was dirtied: the suspension and the state remain
+    expect(stage.expectedNs).toBe(2_000_000 + 2 * EPOCH);
+  });
+
   it('suspends first for stop-and-copy: no page crosses before', () => {
     const domain = new FakeDomain(500);
     const { sender } = drive(domain, 'stop-and-copy', (_, d) => {

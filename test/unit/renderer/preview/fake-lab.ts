@@ -306,6 +306,14 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
         status.pauseOnCrash = pauseOnCrash;
         push();
       },
+      setMigrationPace: ({ slow }) => {
+        status.slowMigrations = slow;
+        push();
+      },
+      restoreSpeed: () => {
+        delete status.clock.slowed;
+        push();
+      },
       typeConsole: ({ uuid, bytes }) => print(uuid, new TextDecoder().decode(bytes).replaceAll('\r', '\r\n# ')),
       consoleHistory: ({ uuid }) => {
         const { text } = consoles.get(uuid)!;

@@ -9,6 +9,7 @@ type MigrationMethods = Pick<
   | 'migrationPresets'
   | 'predictMigration'
   | 'migrateDomain'
+  | 'stopAndCopyNow'
   | 'migrations'
   | 'exportMigration'
   | 'saveDomain'
@@ -197,6 +198,10 @@ export function fakeMigration(host: FakeMigrationHost): {
         return { refusal, totalNs: 9.8e9, downtimeNs: 64e6, bytes: 1.1e9 };
       },
       migrateDomain: ({ uuid, to, policy }) => run(uuid, to, policy ?? today),
+      stopAndCopyNow: ({ id }) => {
+        const live = runs.find((r) => r.id === id);
+        if (live) live.stopAsked = true;
+      },
       migrations: () => runs,
       exportMigration: () => undefined,
       saveDomain: ({ path }) => ({ path, bytes: 67_108_864 }),
