@@ -26,7 +26,10 @@ export interface RegionRequest {
   readonly key: number;
 }
 
-/** One function of a module. */
+/**
+ * One function of a module. It holds no address of a record or frame, and depends on nothing but the mode key and the bytes of its instructions:
+ * it is entered for every page that has these bytes at these offsets, once their records exist there, and is kept between runs.
+ */
 export interface RegionFunction {
   /** Name it is exported under. */
   readonly name: string;
@@ -81,6 +84,7 @@ export const SHARED_FUNCTIONS: readonly string[] = [
     'region_read',
     'region_write',
     'region_next',
+    'decode_trace',
   ],
   ...['kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'],
   ...['x87_add', 'x87_compare', 'x87_mul', 'x87_div', 'x87_from_f32', 'x87_from_f64', 'x87_from_int'],

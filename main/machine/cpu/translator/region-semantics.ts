@@ -38,8 +38,8 @@ export interface RegionState {
   lastPage(key: string): PageCache | null;
   /** Instructions of the region that have retired on this path since `fuel` was last brought up to date. */
   before: number;
-  /** Leaves; the interpreter executes the instruction of a record. Flags and count are those in front of it. */
-  bail(record: number): void;
+  /** Leaves; the interpreter executes the instruction at a page offset. Flags and count are those in front of it. */
+  bail(offset: number): void;
   /** Does what a system routine does, with everything in the state; goes on behind the instruction only if nothing else is to be done. */
   callRoutine(name: string, record: OperationRecord): void;
   /** Goes to a place relative to the page, inside the region or out of it. */
@@ -141,7 +141,7 @@ export class TranslatorSemantics extends Semantics {
   private bail(): void {
     this.facts.bails = true;
     for (const undo of this.undo) undo();
-    this.region.bail(this.record.address);
+    this.region.bail(this.record.pageOffset);
   }
   raise(): void {
     this.bail();

@@ -6,7 +6,7 @@ import { E, i32, i64 } from '../../wasm/expr.ts';
 import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { UNUSUAL } from '../fast-calls.ts';
-import { F, FIRST_REGION, GPR, Next, OP, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
+import { F, FIRST_REGION, GPR, Next, OP, PAGE_CODE, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
 import { FLAT_32, ModeKey } from '../mode.ts';
 import './branch-hints.ts';
 import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
@@ -131,7 +131,7 @@ class RegionWriter implements RegionState {
   readonly #labels = new Map<number, Label>();
   #dispatch: { next: Local; head: Label; index: ReadonlyMap<number, number> } | null = null;
   #block = 0;
-  /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record in `result`. */
+  /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record at the page offset in `result`. */
   #left: Label | null = null;
   #stay: Label | null = null;
 
@@ -189,7 +189,8 @@ class RegionWriter implements RegionState {
         else this.#dispatcher();
         f.unreachable();
       });
-      f.set(this.#rip, this.#address(this.#result.ld16u(OP.pageOffset)));
+      f.set(this.#rip, this.#address(this.#result));
+      f.set(this.#result, this.#recordAt(this.#result));
     });
     this.#spillRegisters();
     this.flags.spill();
@@ -207,7 +208,7 @@ class RegionWriter implements RegionState {
   }
   callRoutine(name: string, record: OperationRecord): void {
     const f = this.#f;
-    const { mode, region } = this.#a;
+    const { mode } = this.#a;
     this.flags.settle();
     this.flags.at = null;
     this.#spillRegisters();
@@ -217,7 +218,7 @@ class RegionWriter implements RegionState {
     f.st32(Z, STATE + F.fuel, left);
     this.#setRip(f, this.#address(i32(record.pageOffset)));
     const next = f.local('i32');
-    const op = i32(record.address);
+    const op = f.let(this.#recordAt(i32(record.pageOffset)));
     const [first, second] = routineFunctions(name);
     f.set(next, f.call(first!, op));
     if (second !== undefined) f.if(next.eq(UNUSUAL), () => f.set(next, f.call(second, op)), undefined, false);
@@ -230,10 +231,9 @@ class RegionWriter implements RegionState {
       f.return(next);
     });
     // an interrupt waits, or this very code has been overwritten
-    const entry = i32(region.blocks[0]!.instructions[0]!.record.address);
     const stop = Z.ld32(STATE + F.fuel)
       .ne(left)
-      .or(entry.ld16u(OP.handler).ltU(FIRST_REGION));
+      .or(f.params[0]!.ld16u(OP.handler).ltU(FIRST_REGION));
     f.if(
       stop,
       () => {
@@ -252,6 +252,13 @@ class RegionWriter implements RegionState {
 
   #setRip(f: FunctionBuilder, v: E): void {
     f.st64(Z, STATE + F.rip, v.zx());
+  }
+  /** The record at an offset of the executing page: no address is part of the code, which serves every page with the same instructions. */
+  #recordAt(offset: E): E {
+    const map = Z.ld32(STATE + F.codeFrame)
+      .shl(2)
+      .ld32(PAGE_CODE);
+    return map.add(offset.shl(2)).ld32();
   }
   #address(offset: E): E {
     return this.pageBase.add(this.#a.mode === 64 ? offset.zx() : offset);
@@ -366,7 +373,7 @@ class RegionWriter implements RegionState {
     if (flow.heads.has(to)) {
       // a pass must be paid for in full; the interpreter executes the rest of a budget
       const enough = longest[to]! + before;
-      const first = region.blocks[to]!.instructions[0]!.record.address;
+      const first = region.blocks[to]!.instructions[0]!.record.pageOffset;
       f.if(this.#fuel.ltS(enough), () => this.bail(first), undefined, false);
     }
     const place = this.#dispatch?.index.get(to);
@@ -412,10 +419,10 @@ class RegionWriter implements RegionState {
     f.set(this.#result, RegionExit.Left);
     f.br(this.#left!);
   }
-  bail(record: number): void {
+  bail(offset: number): void {
     const f = this.#f;
     this.#settle(true);
-    f.set(this.#result, record);
+    f.set(this.#result, offset);
     f.br(this.#stay!);
   }
 }
