@@ -7,6 +7,7 @@ import type { Handler } from '../handlers.ts';
 import { decodeTables } from '../interpreter.ts';
 import { OP, OpFlag, PAGE_CODE, Seg } from '../layout.ts';
 import { conditions } from '../../isa/data.ts';
+import { findIndirectTargets, type IndirectTargets } from './indirect-targets.ts';
 import { readOperationRecord, type OperationRecord } from './operation-record.ts';
 
 /** Instructions in one region at most. */
@@ -49,8 +50,8 @@ export interface Region {
   readonly blocks: readonly Block[];
   /** Block that begins at a page offset. */
   readonly blockAt: ReadonlyMap<number, number>;
-  /** For each return (by its page offset) the places of the region it may go to. */
-  readonly returnSites: ReadonlyMap<number, readonly number[]>;
+  /** For each return, indirect jump and indirect call (by its page offset) the places of the region it may go to. */
+  readonly targets: ReadonlyMap<number, readonly number[]>;
 }
 
 function onwardOf(h: Handler): Onward {
@@ -83,6 +84,10 @@ interface Found {
   /** Page offsets inside the page, decoded or not. */
   next: number;
   target: number | null;
+  /** Where an indirect jump or call may go. */
+  guesses: readonly number[];
+  /** A call: control comes back to `next`. */
+  comesBack: boolean;
 }
 
 /** The instructions reachable from `entry` within the page, by page offset. */
@@ -90,6 +95,7 @@ function reachable(mem: CodeMemory, map: number, mode: 32 | 64, entry: number): 
   const handlers = decodeTables().all;
   const found = new Map<number, Found>();
   const waiting = [entry];
+  let known: IndirectTargets | null = null;
   while (waiting.length && found.size < REGION_LENGTH) {
     // straight on as far as it goes, then the places jumped to, nearest first seen first
     let at = waiting.shift()!;
@@ -104,9 +110,17 @@ function reachable(mem: CodeMemory, map: number, mode: 32 | 64, entry: number): 
       const direct = onward === 'conditional' || onward === 'jump' || onward === 'call';
       const target = direct && inside ? Number(record.imm) : null;
       const next = at + record.length;
-      found.set(at, { instruction: { record, handler: handler!, onward }, next, target });
+      const { name, routine } = handler!.instruction;
+      let guesses: readonly number[] = [];
+      if (onward === 'indirect' && routine === undefined) {
+        known ??= findIndirectTargets(mem, map);
+        guesses = name === 'call' ? known.callsFrom(at) : known.jumpsFrom(at);
+      }
+      const comesBack = name === 'call' && (target !== null || guesses.length > 0);
+      found.set(at, { instruction: { record, handler: handler!, onward }, next, target, guesses, comesBack });
       if (target !== null) waiting.push(target);
-      if (onward === 'call' && target !== null) waiting.push(next);
+      waiting.push(...guesses);
+      if (comesBack) waiting.push(next);
       if (onward !== 'next' && onward !== 'conditional') break;
       at = next;
     }
@@ -118,9 +132,10 @@ function reachable(mem: CodeMemory, map: number, mode: 32 | 64, entry: number): 
 function findReturnSites(found: ReadonlyMap<number, Found>): Map<number, number[]> {
   const sites = new Map<number, number[]>();
   const calls = new Map<number, number[]>();
-  for (const { instruction, next, target } of found.values())
-    if (instruction.onward === 'call' && target !== null && found.has(target) && found.has(next))
-      calls.set(target, [...(calls.get(target) ?? []), next]);
+  for (const { next, target, guesses, comesBack } of found.values())
+    if (comesBack && found.has(next))
+      for (const callee of target === null ? guesses : [target])
+        if (found.has(callee)) calls.set(callee, [...(calls.get(callee) ?? []), next]);
   for (const [callee, behind] of calls) {
     const seen = new Set<number>();
     const waiting = [callee];
@@ -135,8 +150,9 @@ function findReturnSites(found: ReadonlyMap<number, Found>): Map<number, number[
         for (const site of behind) if (!list.includes(site) && list.length < RETURN_SITES) list.push(site);
         sites.set(at, list);
       }
-      if (onward !== 'jump' && onward !== 'return' && onward !== 'indirect') waiting.push(here.next);
+      if (here.comesBack || onward === 'next' || onward === 'conditional') waiting.push(here.next);
       if (onward === 'jump' || onward === 'conditional') if (here.target !== null) waiting.push(here.target);
+      if (onward === 'indirect' && !here.comesBack) waiting.push(...here.guesses);
     }
   }
   return sites;
@@ -149,10 +165,16 @@ export function findRegion(mem: CodeMemory, frame: number, mode: 32 | 64, record
   const entry = mem.view.getUint16(recordAddress + OP.pageOffset, true);
   const found = reachable(mem, map, mode, entry);
   if (!found.has(entry)) return null;
-  const returnSites = findReturnSites(found);
+  const targets: Map<number, readonly number[]> = findReturnSites(found);
   const leaders = new Set([entry]);
-  for (const { instruction, next, target } of found.values()) {
+  for (const [at, { instruction, next, target, guesses }] of found) {
     if (target !== null) leaders.add(target);
+    for (const guess of guesses) leaders.add(guess);
+    if (guesses.length > 0)
+      targets.set(
+        at,
+        guesses.filter((guess) => found.has(guess)),
+      );
     if (instruction.onward !== 'next') leaders.add(next);
   }
   const blockAt = new Map<number, number>();
@@ -175,10 +197,10 @@ export function findRegion(mem: CodeMemory, frame: number, mode: 32 | 64, record
       }
       edge(here.target);
       if (onward === 'next' || onward === 'conditional') edge(here.next);
-      if (onward === 'return') for (const site of returnSites.get(at) ?? []) edge(site);
+      for (const to of targets.get(at) ?? []) edge(to);
       break;
     }
     return { instructions, successors };
   });
-  return { blocks, blockAt, returnSites };
+  return { blocks, blockAt, targets };
 }

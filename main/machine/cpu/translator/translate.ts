@@ -30,6 +30,9 @@ const PLAIN_FORBIDS = SegAttr.Unusable | SegAttr.Code | SegAttr.DC;
 /** What exits and joins may call besides what the meanings do. */
 const ALWAYS_SHARED = ['region_next', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'];
 
+/** As many targets of an indirect jump are compared one after the other; more by halving. */
+const COMPARED = 2;
+
 /** Pages remembered in locals by one region at most: each takes two. */
 const PAGES = 2;
 
@@ -402,14 +405,35 @@ class RegionWriter implements RegionState {
   }
 
   goTo(target: Local, record: { pageOffset: number }): void {
+    const { region } = this.#a;
+    const sites = (region.targets.get(record.pageOffset) ?? []).filter((site) => region.blockAt.has(site));
+    if (sites.length > 0) this.#choose(target, sites);
+    this.#leave(target);
+  }
+  /** Goes to the one of the region's places that a linear address is, if it is one. */
+  #choose(target: Local, sites: readonly number[]): void {
     const f = this.#f;
     const { region } = this.#a;
-    const sites = region.returnSites.get(record.pageOffset) ?? [];
-    for (const site of sites) {
-      const block = region.blockAt.get(site);
-      if (block !== undefined) f.if(target.eq(this.#address(i32(site))), () => this.#edge(block));
+    const edge = (site: number): void => this.#edge(region.blockAt.get(site)!);
+    if (sites.length <= COMPARED) {
+      for (const site of sites) f.if(target.eq(this.#address(i32(site))), () => edge(site));
+      return;
     }
-    this.#leave(target);
+    const page = target.and(this.#a.mode === 64 ? -4096n : -4096);
+    f.if(page.eq(this.pageBase), () => {
+      const offset = f.let(target.lo().and(4095));
+      const among = (those: readonly number[]): void => {
+        const middle = those.length >> 1;
+        if (middle === 0) f.if(offset.eq(those[0]!), () => edge(those[0]!));
+        else
+          f.if(
+            offset.ltU(those[middle]!),
+            () => among(those.slice(0, middle)),
+            () => among(those.slice(middle)),
+          );
+      };
+      among(sites.toSorted((a, b) => a - b));
+    });
   }
 
   #leave(rip: E): void {

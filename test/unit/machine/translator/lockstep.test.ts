@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Random, loop, straightLine, type Program } from './programs.ts';
 import { CODE, DATA, DATA_PAGES, STACK, TwoTiers, difference } from './two-tiers.ts';
 import { F } from '../../../../main/machine/cpu/layout.ts';
+import { findRegion } from '../../../../main/machine/cpu/translator/blocks.ts';
 import { ExitCode } from '../../../../main/machine/cpu/system/index.ts';
 
 const SOME = [
@@ -179,6 +180,41 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
         const { interpreted, translated } = m.compare(budget);
         expect(difference(interpreted, translated), `budget ${budget}`).toBe('');
       }
+    }
+  });
+
+  it('a switch through a table and a call through a register stay in the region, with every budget', () => {
+    const m = new TwoTiers(mode);
+    randomState(m, new Random(13));
+    const scaled = mode === 64 ? 0xd5 : 0x95;
+    // a: MOV EDX, ECX; AND EDX, 3; JMP [DATA + EDX * size]
+    const code = [0x89, 0xca, 0x83, 0xe2, 3, 0xff, 0x24, scaled, 0, DATA >> 8, 0, 0];
+    const jump = 5;
+    const cases: number[] = [];
+    const ends: number[] = [];
+    for (let n = 0; n < 4; n++) {
+      // ADD EBX, imm; JMP b
+      cases.push(code.length);
+      code.push(0x83, 0xc3, n * 7 + 1, 0xeb, 0);
+      ends.push(code.length);
+    }
+    for (const end of ends) code[end - 1] = code.length - end;
+    // b: MOV EAX, f; CALL EAX; SUB ECX, 1; JNS a; JMP out; f: ADC EBX, 5; RET; out: CLC
+    const f = code.length + 5 + 2 + 3 + 2 + 2;
+    const call = code.length + 5;
+    code.push(0xb8, f & 255, (CODE + f) >> 8, 0, 0, 0xff, 0xd0, 0x83, 0xe9, 1);
+    code.push(0x79, 256 - (code.length + 2), 0xeb, 4, 0x83, 0xd3, 5, 0xc3, 0xf8);
+    const table = cases.flatMap((at) => [at, CODE >> 8, 0, 0, ...(mode === 64 ? [0, 0, 0, 0] : [])]);
+    m.interpreted.mem.copyIn(DATA, Uint8Array.from(table));
+    m.vcpu.setReg(1, 12n);
+    m.load(code, 100);
+    expect(m.entered).toBe(true);
+    const region = findRegion(m.translated.mem, CODE >> 12, mode, m.translated.record())!;
+    expect(region.targets.get(jump)).toEqual(expect.arrayContaining(cases));
+    expect(region.targets.get(call)).toContain(f);
+    for (let budget = 0; budget < 150; budget++) {
+      const { interpreted, translated } = m.compare(budget);
+      expect(difference(interpreted, translated), `budget ${budget}`).toBe('');
     }
   });
 
