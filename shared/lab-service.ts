@@ -1,7 +1,7 @@
 // The engine's service: what a window or the command line can ask of a lab, and what it can listen to.
 
 import { z } from 'zod';
-import { DomainSpec, HostSpec, LIMITS, LinkSpec } from './model.ts';
+import { DomainMode, DomainSpec, HostSpec, LIMITS, LinkSpec } from './model.ts';
 import type { FileReport, Figures, LabEvent, LabStatus, Template } from './model.ts';
 import { inspectionEvents, inspectionMethods } from './inspection-service.ts';
 import { migrationEvents, migrationMethods } from './migration-service.ts';
@@ -15,6 +15,16 @@ export interface ConsoleChunk {
   uuid: string;
   bytes: Uint8Array;
   end: number;
+}
+/** A domain that can make room on its host by shrinking. */
+export interface BalloonOffer {
+  uuid: string;
+  name: string;
+  host: string;
+  /** To which size. */
+  memoryMiB: number;
+  /** What its host would have free then. */
+  roomMiB: number;
 }
 /** One sample of a domain, for charts. */
 export interface FiguresSample {
@@ -68,6 +78,20 @@ export const labService = {
     /** Asks the guest's balloon driver for this size; the domain's memory follows as far as the guest gives or takes. */
     setMemoryTarget: method<void>()(
       z.strictObject({ uuid: z.string(), memoryMiB: z.int().min(1).max(LIMITS.domainMemoryMiB.max) }),
+    ),
+    /**
+     * Which domain's balloon would make room on a host: for a domain of so much memory, or for the one named, that would move there. Null
+     * when none alone suffices, or memory is not what is lacking.
+     */
+    balloonOffer: method<BalloonOffer | null>()(
+      z.union([
+        z.strictObject({ host: z.string(), memoryMiB: z.int().min(1), mode: DomainMode.default('pv') }),
+        z.strictObject({ host: z.string(), moving: z.string() }),
+      ]),
+    ),
+    /** Does what was offered; resolves when the host has the room. It takes lab time. */
+    makeRoom: method<void>()(
+      z.strictObject({ uuid: z.string(), memoryMiB: z.int().min(1), roomMiB: z.number().positive() }),
     ),
     /** Asks the guest to use its first `vcpus` vCPUs. */
     setVcpus: method<void>()(z.strictObject({ uuid: z.string(), vcpus: z.int().min(1).max(LIMITS.vcpus.max) })),

@@ -36,6 +36,8 @@ export interface HostCalls extends InspectionCalls, MigrationCalls, SavingCalls 
   unpauseDomain: { args: { domid: number }; result: void };
   shutdownDomain: { args: { domid: number; reason: 'poweroff' | 'reboot' }; result: void };
   setMemoryTarget: { args: { domid: number; memoryMiB: number }; result: void };
+  /** Numbers of the domains whose guests have a balloon driver. */
+  balloonable: { args: object; result: number[] };
   setVcpus: { args: { domid: number; vcpus: number }; result: void };
   startCapture: { args: { domid: number; nic: number; path: string }; result: void };
   stopCapture: { args: { domid: number; nic: number }; result: void };

@@ -50,6 +50,7 @@ const handlers: Handlers = {
   unpauseDomain: ({ domid }) => running().unpauseDomain(domid),
   shutdownDomain: ({ domid, reason }) => running().shutdownDomain(domid, reason),
   setMemoryTarget: ({ domid, memoryMiB }) => running().setMemoryTarget(domid, memoryMiB),
+  balloonable: () => running().balloonable(),
   setVcpus: ({ domid, vcpus }) => running().setVcpus(domid, vcpus),
   startCapture: ({ domid, nic, path }) => running().startCapture(domid, nic, path),
   stopCapture: ({ domid, nic }) => running().stopCapture(domid, nic),

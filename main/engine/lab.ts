@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { BulkheadError, toSentences } from '../../shared/errors.ts';
 import type { DomainSpec, Figures, HostSpec, HostStatus, LabEvent, LinkSpec } from '../../shared/model.ts';
+import { Ballooning } from './ballooning.ts';
 import { ClockLoop, type Clocked } from './clock-loop.ts';
 import { DomainCommands, type Identity } from './domain-commands.ts';
 import type { HostReport } from './host-messages.ts';
@@ -60,6 +61,7 @@ export class Lab implements Clocked {
   readonly network: Link;
   readonly migrations: Migrations;
   readonly savings: Savings;
+  readonly ballooning: Ballooning;
   /** Told whenever anything shown may have changed. */
   onChanged: () => void = () => {};
   onEvents: (events: LabEvent[]) => void = () => {};
@@ -82,6 +84,7 @@ export class Lab implements Clocked {
     this.hosts = new Hosts(this, options.spawn);
     this.migrations = new Migrations(this);
     this.savings = new Savings(this);
+    this.ballooning = new Ballooning(this);
     this.commands = new DomainCommands(
       this,
       options.readKernel ?? (async (path) => new Uint8Array(await readFile(path))),
@@ -132,6 +135,7 @@ export class Lab implements Clocked {
     for (let work = this.#inbox.shift(); work; work = this.#inbox.shift()) await work();
     await this.migrations.turn(this.clock.now);
     await this.savings.turn();
+    await this.ballooning.turn();
   }
 
   /** Runs `work` between two epochs and resolves with its result. */

@@ -19,8 +19,11 @@ export function migrationRefusal(
   disks: Record<string, 'shared' | 'copy'> = {},
 ): BulkheadError | null {
   const hosts = lab.hosts.all().map((h) => h.spec.name);
-  const no = (why: string, action: string, code: 'not-possible-now' | 'not-supported' = 'not-possible-now') =>
-    new BulkheadError({ code, what: `${d.spec.name} cannot be migrated to ${to}.`, why, action });
+  const no = (
+    why: string,
+    action: string,
+    code: 'not-possible-now' | 'not-supported' | 'not-enough-memory' = 'not-possible-now',
+  ) => new BulkheadError({ code, what: `${d.spec.name} cannot be migrated to ${to}.`, why, action });
   if (to === d.host) return no(`It is on ${to} already.`, 'Choose another host.');
   lab.hosts.get(to);
   if (d.spec.mode === 'native')
@@ -41,6 +44,7 @@ export function migrationRefusal(
     return no(
       `On ${to}: ${refusal}.`,
       refusal.startsWith('needs ') ? `Free memory on ${to}, or give it more.` : 'Choose another host.',
+      refusal.startsWith('needs ') ? 'not-enough-memory' : 'not-possible-now',
     );
   const [a, b] = [lab.hosts.get(d.host).spec, lab.hosts.get(to).spec];
   if (a.clockMHz !== b.clockMHz)

@@ -165,6 +165,12 @@ export class LabServer {
         unpauseDomain: ({ uuid }) => lab.unpauseDomain(uuid),
         shutdownDomain: ({ uuid, reason }) => lab.shutdownDomain(uuid, reason),
         setMemoryTarget: ({ uuid, memoryMiB }) => lab.commands.setMemoryTarget(uuid, memoryMiB),
+        balloonOffer: (wish) => {
+          if (!('moving' in wish)) return lab.ballooning.offer(wish.host, wish.mode, wish.memoryMiB);
+          const { mode, memoryMiB } = lab.domain(wish.moving).spec;
+          return lab.ballooning.offer(wish.host, mode, memoryMiB);
+        },
+        makeRoom: (offer) => lab.ballooning.makeRoom(offer),
         setVcpus: ({ uuid, vcpus }) => lab.commands.setVcpus(uuid, vcpus),
         startCapture: ({ uuid, nic, path }) => lab.commands.capture(uuid, nic, path),
         stopCapture: ({ uuid, nic }) => lab.commands.capture(uuid, nic, null),

@@ -71,6 +71,11 @@ export function requestMemory(store: Store, domid: number, memoryMiB: number): v
   store.set(`${domainPath(domid)}/memory/target`, String(memoryMiB * 1024));
 }
 
+/** Whether the guest has a balloon driver: one that waits for another target. */
+export function watchesMemory(store: Store, domid: number): boolean {
+  return store.watchedBy(domid, `${domainPath(domid)}/memory/target`);
+}
+
 /** Which of its vCPUs the guest should use: the first `online` of `all`. */
 export function requestVcpus(store: Store, domid: number, online: number, all: number): void {
   for (let i = 0; i < all; i++)

@@ -109,6 +109,9 @@ export class HostFacade implements SimulatedHost {
     this.refuseNative(domid, 'Its memory');
     this.xen.setMemoryTarget(domid, memoryMiB);
   }
+  balloonable(): number[] {
+    return this.native ? [] : this.xen.balloonable();
+  }
   setVcpus(domid: number, vcpus: number): void {
     this.refuseNative(domid, 'The number of its CPUs');
     this.xen.setVcpus(domid, vcpus);

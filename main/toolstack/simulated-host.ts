@@ -57,6 +57,8 @@ export interface SimulatedHost {
   shutdownDomain(domid: number, reason: 'poweroff' | 'reboot'): void;
   /** Asks the guest's balloon driver for this size (xenstore memory/target). Above the domain's own memory, or on a native machine: BulkheadError. */
   setMemoryTarget(domid: number, memoryMiB: number): void;
+  /** Domains whose guests watch their memory target: those that have a balloon driver. */
+  balloonable(): number[];
   /** Asks the guest to use its first `vcpus` vCPUs (xenstore cpu/<n>/availability). More than it was built with, none, or a native machine: BulkheadError. */
   setVcpus(domid: number, vcpus: number): void;
   /** Writes every frame of a domain's network interface (counted from 0) to a pcap file, from now until stopCapture. */

@@ -25,7 +25,14 @@ import { kernelError, readElfKernel } from './builder/kernel-image.ts';
 import { buildPv } from './builder/pv.ts';
 import { buildPvh } from './builder/pvh.ts';
 import { readXenNotes } from './builder/xen-notes.ts';
-import { introduceDomain, releaseDomain, requestMemory, requestShutdown, requestVcpus } from './domain-store.ts';
+import {
+  introduceDomain,
+  releaseDomain,
+  requestMemory,
+  requestShutdown,
+  requestVcpus,
+  watchesMemory,
+} from './domain-store.ts';
 import type { DomainRebuild, DomainSource, RebuildOptions } from './saving/contract.ts';
 import { HostDomainRebuild } from './saving/rebuild.ts';
 import { HostDomainSource } from './saving/source.ts';
@@ -430,6 +437,11 @@ export class XenHost {
         'memoryMiB',
       );
     requestMemory(this.store, domid, memoryMiB);
+  }
+
+  /** @see SimulatedHost.balloonable */
+  balloonable(): number[] {
+    return this.domains().filter((domid) => watchesMemory(this.store, domid));
   }
 
   setVcpus(domid: number, vcpus: number): void {

@@ -23,6 +23,8 @@ export interface Verb {
   readonly run: () => void;
   /** Opens a sheet with everything that can be chosen first; the palette's Tab. */
   readonly options?: () => void;
+  /** What is chosen there may be what makes it possible: the sheet opens although the verb cannot run as it stands. */
+  readonly optionsAnyway?: boolean;
 }
 
 export function toMenuAction(verb: Verb): MenuAction {

@@ -2,6 +2,7 @@
 import { IconCube } from '@tabler/icons-vue';
 import { announcer } from '../composables/announcer.ts';
 import { messages } from '../messages/index.ts';
+import { useBalloon } from '../stores/balloon.ts';
 import { useLab } from '../stores/lab.ts';
 import { useRefusals, wishOf } from '../stores/refusals.ts';
 import { useSelection } from '../stores/selection.ts';
@@ -16,7 +17,11 @@ import type { Verb } from './command.ts';
 export async function createDomain(template: string, host: string, offer?: string): Promise<string | undefined> {
   const lab = useLab();
   const firstOfAll = lab.firstLaunch;
-  const uuid = await lab.createFromTemplate(template, host, offer);
+  const offers = lab.templates.find((entry) => entry.id === template)?.offers;
+  const chosen = offers?.find((entry) => entry.label === offer) ?? offers?.[0];
+  const remedy =
+    chosen && useBalloon().remedy({ host, ...wishOf(chosen) }, () => void createDomain(template, host, offer));
+  const uuid = await lab.createFromTemplate(template, host, offer, remedy);
   if (uuid === undefined) return undefined;
   // A new lab stands at zero; whoever boots the first guest wants to see it boot. Later the clock is the person's alone.
   if (firstOfAll && !lab.clock.running) void lab.runClock();
@@ -45,6 +50,7 @@ export function createVerbs(only: { template?: string; host?: string } = {}): Ve
           keywords: offer.mode,
           disabledReason: template.unavailable ?? refusals.refusal(host.name, wishOf(offer)),
           run: () => void createDomain(template.id, host.name, offer.label),
+          optionsAnyway: template.unavailable === null,
           options: () =>
             useWindow().openSheet({ kind: 'create', template: template.id, offer: offer.label, host: host.name }),
         });

@@ -48,7 +48,7 @@ export async function destroyDomain(uuid: string, undoKey: string): Promise<void
     tone: 'plain',
     title: messages.domain.destroyed(domain.name),
     detail: messages.domain.returned(domain.memoryMiB, domain.host),
-    action: { label: messages.actions.undo, shortcut: undoKey, run: () => void undo() },
+    action: { label: messages.actions.undo, shortcut: undoKey, undoes: true, run: () => void undo() },
   });
 }
 

@@ -8,6 +8,7 @@ import {
 } from '@tabler/icons-vue';
 import { announcer } from '../composables/announcer.ts';
 import { messages } from '../messages/index.ts';
+import { useBalloon } from '../stores/balloon.ts';
 import { fileName } from '../stores/import.ts';
 import { useLab } from '../stores/lab.ts';
 import { canStopLive, useMigrations } from '../stores/migrations.ts';
@@ -22,7 +23,8 @@ import type { VerbContext } from './context.ts';
 /** Starts a migration with the policy of today's Xen; a refusal is told. */
 export async function migrate(uuid: string, to: string): Promise<void> {
   const lab = useLab();
-  const done = await useSession().attempt(useMigrations().start(uuid, to));
+  const remedy = useBalloon().remedy({ host: to, moving: uuid }, () => void migrate(uuid, to));
+  const done = await useSession().attempt(useMigrations().start(uuid, to), remedy);
   if (done) announcer.say(messages.migration.started(lab.domain(uuid)?.name ?? '', to), uuid);
 }
 
@@ -55,7 +57,12 @@ async function clone(uuid: string): Promise<void> {
 
 /** Restores a saved file on a host at once; what is in the file was seen when it was saved. */
 export async function restore(path: string, host: string): Promise<void> {
-  const done = await useSession().act((engine) => engine.restoreDomain({ host, path }));
+  const memoryMiB = useSaved().all.find((entry) => entry.path === path)?.memoryMiB;
+  const remedy =
+    memoryMiB === undefined
+      ? undefined
+      : useBalloon().remedy({ host, memoryMiB: Math.ceil(memoryMiB) }, () => void restore(path, host));
+  const done = await useSession().act((engine) => engine.restoreDomain({ host, path }), remedy);
   if (!done) return;
   useSelection().select(done.uuid);
   announcer.say(messages.saving.restored(fileName(path), host));

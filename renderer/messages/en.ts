@@ -347,6 +347,14 @@ export const en = {
     lossHint: 'Share of packets, 0 to 1.',
   },
 
+  balloon: {
+    offer: (name: string, mib: number) => `Balloon ${name} to ${formatMiB(mib)}`,
+    why: (host: string) => `makes the room on ${host}, then goes on`,
+    waiting: (name: string) => `${name} is giving memory back…`,
+    waits: (name: string) => `${name} gives memory back while the lab runs.`,
+    done: (name: string, mib: number) => `${name} was ballooned to ${formatMiB(mib)}`,
+  },
+
   resizeSheet: {
     title: (name: string) => `Resize ${name}`,
     memory: 'Memory, MiB',

@@ -10,6 +10,7 @@ import type { TileModel } from '../lab/tile-model.ts';
 import { messages } from '../messages/index.ts';
 import { emptyHistories, recordHistories } from './history.ts';
 import { useSession } from './session.ts';
+import type { Remedy } from './session.ts';
 
 export const useLab = defineStore('lab', () => {
   const session = useSession();
@@ -108,9 +109,14 @@ export const useLab = defineStore('lab', () => {
     return model.closed ?? (model.freeMiB < memoryMiB ? messages.lab.needs(memoryMiB, model.freeMiB) : undefined);
   }
 
-  async function createFromTemplate(template: string, host: string, offer?: string): Promise<string | undefined> {
+  async function createFromTemplate(
+    template: string,
+    host: string,
+    offer?: string,
+    remedy?: Remedy,
+  ): Promise<string | undefined> {
     creating.value = true;
-    const answer = await session.act((engine) => engine.createFromTemplate({ template, host, offer }));
+    const answer = await session.act((engine) => engine.createFromTemplate({ template, host, offer }), remedy);
     creating.value = false;
     return answer?.uuid;
   }

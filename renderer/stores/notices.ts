@@ -6,6 +6,8 @@ export interface NoticeAction {
   readonly label: string;
   readonly shortcut?: string;
   readonly run: () => void;
+  /** It takes back what the notice tells. */
+  readonly undoes?: true;
 }
 
 export interface Notice {

@@ -3,10 +3,15 @@ import { defineStore } from 'pinia';
 import { computed, ref, shallowRef } from 'vue';
 import type { BulkheadBridge, EngineState } from '../../shared/bridge.ts';
 import { BulkheadError, toSentences } from '../../shared/errors.ts';
+import type { ErrorSentences } from '../../shared/errors.ts';
 import type { LabClient } from '../../shared/lab-service.ts';
 import { followEngine } from '../engine/connection.ts';
 import { messages } from '../messages/index.ts';
 import { useNotices } from './notices.ts';
+import type { NoticeAction } from './notices.ts';
+
+/** A way on after a refusal. */
+export type Remedy = (refusal: ErrorSentences) => Promise<NoticeAction | undefined>;
 
 export const useSession = defineStore('session', () => {
   const state = shallowRef<EngineState>();
@@ -51,14 +56,16 @@ export const useSession = defineStore('session', () => {
 
   /**
    * Waits for something asked of the engine; a refusal becomes a message to the person.
+   * @param remedy what a refusal offers besides, if anything
    * @returns the answer (true where there is none), undefined when it was refused
    */
-  async function attempt<T>(asked: Promise<T>): Promise<(T extends void ? true : T) | undefined> {
+  async function attempt<T>(asked: Promise<T>, remedy?: Remedy): Promise<(T extends void ? true : T) | undefined> {
     try {
       const answer = await asked;
       return (answer === undefined ? true : answer) as T extends void ? true : T;
     } catch (thrown) {
-      const { code, what, why, action } = toSentences(thrown);
+      const sentences = toSentences(thrown);
+      const { code, what, why, action } = sentences;
       // The window's own requests reject with plain sentences; only our own defects carry a trace.
       const plain = thrown instanceof Error && !(thrown instanceof BulkheadError);
       useNotices().post({
@@ -66,6 +73,7 @@ export const useSession = defineStore('session', () => {
         title: plain ? thrown.message : what,
         detail: plain ? undefined : `${why} ${action}`,
         code: plain ? undefined : code,
+        action: plain ? undefined : await remedy?.(sentences),
       });
       return undefined;
     }
@@ -85,7 +93,7 @@ export const useSession = defineStore('session', () => {
   /** Asks the engine; rejects with a BulkheadError, also when there is no engine. */
   const call = async <T>(ask: (client: LabClient) => Promise<T>): Promise<T> => ask(engine());
   /** Asks the engine; a refusal becomes a message to the person. */
-  const act = <T>(ask: (client: LabClient) => Promise<T>) => attempt(call(ask));
+  const act = <T>(ask: (client: LabClient) => Promise<T>, remedy?: Remedy) => attempt(call(ask), remedy);
 
   return { state, client, phase, trouble, restarting, open, restart, attempt, call, act };
 });

@@ -314,6 +314,11 @@ export class Store {
     this.watches = this.watches.filter((w) => w.owner !== owner);
   }
 
+  /** Whether a domain watches exactly this path. */
+  watchedBy(domid: number, path: string): boolean {
+    return this.watches.some((w) => w.domid === domid && w.path === path);
+  }
+
   private fire(changes: readonly Change[]): void {
     for (const { path, recursive } of changes)
       for (const w of [...this.watches]) {

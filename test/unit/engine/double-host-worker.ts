@@ -82,6 +82,7 @@ const handlers: Handlers = {
   unpauseDomain: ({ domid }) => void (of(domid).status.state = 'running'),
   shutdownDomain: ({ domid }) => void of(domid).typed.push(new TextEncoder().encode('off')),
   setMemoryTarget: ({ domid, memoryMiB }) => void (of(domid).status.memoryMiB = memoryMiB),
+  balloonable: () => [...domains.keys()],
   setVcpus: ({ domid, vcpus }) => void of(domid).typed.push(new TextEncoder().encode(`vcpus ${vcpus}`)),
   startCapture: () => {},
   stopCapture: () => {},

@@ -298,6 +298,8 @@ export function fakeLab({ domains: count, state }: { domains: number; state: str
         return { uuid: undo!.uuid };
       },
       setMemoryTarget: ({ uuid, memoryMiB }) => change(uuid, { memoryMiB }),
+      balloonOffer: () => null,
+      makeRoom: ({ uuid, memoryMiB }) => change(uuid, { memoryMiB }),
       setVcpus: ({ uuid, vcpus }) => change(uuid, { vcpus }),
       startCapture: () => {},
       stopCapture: () => {},
