@@ -1,4 +1,4 @@
-/* What the kernels share: fixed-width types, the work area, the list of kernels. */
+/* What the kernels share: fixed-width types, the work area, the list of kernels, what the command line asks for. */
 #ifndef BENCH_H
 #define BENCH_H
 typedef unsigned char u8;
@@ -6,7 +6,12 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+#ifdef HOSTED
+extern u8 work_area[];
+#define WORK_AREA work_area
+#else
 #define WORK_AREA ((u8 *)0x1000000) /* 16 MiB: 64 MiB from there are the kernels' own */
+#endif
 #define NOINLINE __attribute__((noinline))
 
 struct kernel {
@@ -19,4 +24,8 @@ extern const struct kernel computing[], systemic[];
 extern const u32 computing_count, systemic_count;
 extern volatile u32 traps;
 extern u32 page_table[];
+
+/* options.c: a command line of words such as only=crc32,copy and repeat=3 */
+int left_out(const char *command, const char *name);
+u32 repetitions(const char *command);
 #endif

@@ -287,12 +287,12 @@ static NOINLINE u32 string_operations(u32 n)
 }
 
 const struct kernel computing[] = {
-    { "integer", integer_loop, 6000000 },  { "crc32", crc32, 200 },
-    { "copy", copy_words, 240 },            { "chase", pointer_chase, 6000000 },
-    { "sieve", sieve, 10 },                 { "quicksort", sort, 10 },
-    { "sha256", sha256, 24000 },            { "bytecode", bytecode, 6000000 },
-    { "recursion", recursion, 31 },        { "indirect", indirect_calls, 5000000 },
-    { "u64", wide_arithmetic, 3000000 },    { "float", floating_point, 60 },
-    { "strings", string_operations, 900000 },
+    { "integer", integer_loop, 18000000 }, { "crc32", crc32, 600 },
+    { "copy", copy_words, 720 },           { "chase", pointer_chase, 12000000 },
+    { "sieve", sieve, 30 },                { "quicksort", sort, 20 },
+    { "sha256", sha256, 72000 },           { "bytecode", bytecode, 18000000 },
+    { "recursion", recursion, 33 },        { "indirect", indirect_calls, 15000000 },
+    { "u64", wide_arithmetic, 12000000 },  { "float", floating_point, 180 },
+    { "strings", string_operations, 2700000 },
 };
 const u32 computing_count = sizeof computing / sizeof computing[0];

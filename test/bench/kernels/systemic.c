@@ -109,7 +109,7 @@ static NOINLINE u32 cold(u32 n)
 
 const struct kernel systemic[] = {
     { "syscall", system_calls, 800000 },   { "pagefault", page_faults, 4000 }, { "cr3", address_spaces, 100000 },
-    { "rep", rep_strings, 5000 },          { "selfmod", self_modifying, 400000 }, { "port", ports, 1000000 },
+    { "rep", rep_strings, 2500 },          { "selfmod", self_modifying, 200000 }, { "port", ports, 1000000 },
     { "cold", cold, 1000000, cold_prepare },
 };
 const u32 systemic_count = sizeof systemic / sizeof systemic[0];

@@ -54,6 +54,8 @@ export interface PageCache {
   /** i32 */
   readonly addend: Local;
 }
+/** Key of the page that the stack pointer points into: remembered only while it can be written. */
+export const STACK_PAGE = 'stack';
 /** No page has this address. */
 export const NO_PAGE = 1;
 
@@ -436,11 +438,12 @@ export class TranslatorSemantics extends Semantics {
   }
   /**
    * Accesses that probably go to one page have one key: those by the same base register, or with the same page as displacement. A page that
-   * can be read need not be writable, so these are apart.
+   * can be read need not be writable, so these are apart; the stack's is both.
    */
   private pageKey(write: boolean, register?: number): string {
     const { base, disp } = this.record;
     const by = register ?? (base < SLOT_PAGE_BASE - 8 ? base >> 3 : -1);
+    if (by === REG.SP) return STACK_PAGE;
     return `${by >= 0 ? by : `page ${disp >> 12}`}${write ? ' written' : ''}`;
   }
   private find(address: E, bytes: number, write: boolean, register?: number): Local {
@@ -450,6 +453,28 @@ export class TranslatorSemantics extends Semantics {
     const known = this.region.lastPage(key);
     const a = this.let(address);
     const h = f.local('i32');
+    const call = (): void => {
+      const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
+      f.set(h, f.call(write ? 'region_write' : 'region_read', a.lo(), hi, i32(bytes)));
+      f.if(h.eqz(), () => this.bail(), undefined, false);
+    };
+    if (known && key === STACK_PAGE) {
+      const last = bytes === 1 ? a : a.add(bytes - 1);
+      f.if(
+        last.and(-4096).eq(known.tag),
+        () => f.set(h, a.lo().add(known.addend)),
+        () => {
+          call();
+          const entry = this.let(this.entry(a));
+          f.if(this.hit(entry, a, bytes, TLB_TAG_WRITE), () => {
+            f.set(known.tag, a.and(-4096));
+            f.set(known.addend, entry.ld32(TLB_ADDEND));
+          });
+        },
+        true,
+      );
+      return h;
+    }
     const viaTlb = (): void => {
       const entry = this.let(this.entry(a));
       f.if(
@@ -461,11 +486,7 @@ export class TranslatorSemantics extends Semantics {
             f.set(h, a.lo().add(known.addend));
           } else f.set(h, this.hostAddress(entry, a));
         },
-        () => {
-          const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
-          f.set(h, f.call(write ? 'region_write' : 'region_read', a.lo(), hi, i32(bytes)));
-          f.if(h.eqz(), () => this.bail(), undefined, false);
-        },
+        call,
         true,
       );
     };

@@ -20,7 +20,14 @@ import {
 import { Observer, declareShared, routineFunctions } from './observe.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { RegionFlags } from './region-flags.ts';
-import { NO_PAGE, TranslatorSemantics, type Facts, type PageCache, type RegionState } from './region-semantics.ts';
+import {
+  NO_PAGE,
+  STACK_PAGE,
+  TranslatorSemantics,
+  type Facts,
+  type PageCache,
+  type RegionState,
+} from './region-semantics.ts';
 import { findRegion, type Region } from './blocks.ts';
 
 const Z = i32(0);
@@ -35,6 +42,8 @@ const COMPARED = 2;
 
 /** Pages remembered in locals by one region at most: each takes two. */
 const PAGES = 2;
+/** The stack's page is remembered besides from so many accesses on. */
+const STACK_ACCESSES = 3;
 
 /** A region with what is known about it before it is written. */
 interface Analysed {
@@ -110,10 +119,12 @@ function busyPages({ flow, facts }: Analysed): string[] {
         for (const key of pages)
           if (key.startsWith('page') && !key.endsWith('written'))
             weight.set(key, (weight.get(key) ?? 0) + 8 ** Math.min(flow.depth[n]!, 4));
-  return [...weight]
+  const busy = [...weight]
     .toSorted((a, b) => b[1] - a[1])
     .slice(0, PAGES)
     .map(([key]) => key);
+  const stack = facts.flat().filter(({ pages }) => pages.has(STACK_PAGE)).length;
+  return stack < STACK_ACCESSES ? busy : [...busy, STACK_PAGE];
 }
 
 class RegionWriter implements RegionState {
