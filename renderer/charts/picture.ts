@@ -1,4 +1,5 @@
 // A chart as a PNG picture at twice its size, with its title and, at the foot, what it is of: units, seed, lab time.
+import { token } from '../composables/theme.ts';
 
 /**
  * Draws the picture and hands it to the browser's download.
@@ -16,8 +17,6 @@ export function savePicture(name: string, chart: HTMLCanvasElement, about: { tit
   canvas.height = height * scale;
   const context = canvas.getContext('2d');
   if (!context) return;
-  const style = getComputedStyle(document.documentElement);
-  const token = (property: string): string => style.getPropertyValue(property).trim();
   context.scale(scale, scale);
   context.fillStyle = token('--tile');
   context.fillRect(0, 0, width, height);

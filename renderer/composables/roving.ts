@@ -27,14 +27,22 @@ export function rove(list: HTMLElement, event: KeyboardEvent, orientation: 'vert
   return true;
 }
 
-/** In a grid drawn by layout: the member nearest to one in a direction, judged by where they are on screen. */
-export function neighbour(all: readonly HTMLElement[], from: HTMLElement, key: string): HTMLElement | undefined {
-  const at = centre(from);
+/**
+ * In a grid drawn by layout: the member nearest to one in a direction, judged by where they are on screen.
+ * @param all members; `cell` is the box that stands for one (asking a member that is skipped while out of view would lay it out)
+ */
+export function neighbour(
+  all: readonly HTMLElement[],
+  from: HTMLElement,
+  key: string,
+  cell: (member: HTMLElement) => Element = (member) => member,
+): HTMLElement | undefined {
+  const at = centre(cell(from));
   let best: HTMLElement | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of all) {
     if (candidate === from) continue;
-    const to = centre(candidate);
+    const to = centre(cell(candidate));
     const dx = to.x - at.x;
     const dy = to.y - at.y;
     const [along, across] =
@@ -49,7 +57,7 @@ export function neighbour(all: readonly HTMLElement[], from: HTMLElement, key: s
   return best;
 }
 
-function centre(element: HTMLElement): { x: number; y: number } {
+function centre(element: Element): { x: number; y: number } {
   const box = element.getBoundingClientRect();
   return { x: box.left + box.width / 2, y: box.top + box.height / 2 };
 }

@@ -75,3 +75,10 @@ function segment(span: HostStatus['memory'][number], domains: ReadonlyMap<string
     title: messages.lab.memorySegment(title, mib),
   };
 }
+
+export const sameSegments = (a: readonly MemorySegment[], b: readonly MemorySegment[]): boolean =>
+  a.length === b.length && a.every((segment, i) => sameSegment(segment, b[i]));
+
+function sameSegment(a: MemorySegment, b: MemorySegment): boolean {
+  return a.key === b.key && a.title === b.title && a.owner === b.owner && a.mark === b.mark;
+}

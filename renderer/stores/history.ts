@@ -33,6 +33,20 @@ export function pushed<T>(list: readonly T[] | undefined, entry: T, capacity: nu
   return kept;
 }
 
+/**
+ * The slices of a column that can be seen, in order; what is too narrow is added to the widest, so that busy time stays as long as
+ * it was.
+ * @param least share of the interval that can be seen
+ */
+export function visibleSlices(slices: readonly StripSlice[], least: number): readonly StripSlice[] {
+  if (slices.every(({ share }) => share >= least)) return slices;
+  const seen = slices.filter(({ share }) => share >= least);
+  const widest = slices.reduce((best, slice) => (slice.share > best.share ? slice : best));
+  const hidden = slices.reduce((sum, { share }) => (share < least ? sum + share : sum), 0);
+  if (seen.length === 0) return [{ colour: widest.colour, share: hidden }];
+  return seen.map((slice) => (slice === widest ? { ...slice, share: slice.share + hidden } : slice));
+}
+
 export function recordHistories(before: Histories, status: LabStatus): Histories {
   const at = status.clock.now;
   if (at === before.at) return before;

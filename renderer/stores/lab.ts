@@ -3,8 +3,10 @@ import { defineStore } from 'pinia';
 import { computed, nextTick, ref, shallowRef, watch } from 'vue';
 import type { DomainSpecInput, HostSpec, LabEvent, LabStatus, LinkSpec, Template } from '../../shared/model.ts';
 import { nextFrame } from '../composables/frame.ts';
+import { answeredAt } from '../composables/inputs.ts';
 import { paced } from '../composables/paced.ts';
-import { hostModel } from '../lab/host-model.ts';
+import { hostModel, sameSegments } from '../lab/host-model.ts';
+import type { HostModel } from '../lab/host-model.ts';
 import { tileModel } from '../lab/tile-model.ts';
 import type { TileModel } from '../lab/tile-model.ts';
 import { messages } from '../messages/index.ts';
@@ -39,6 +41,7 @@ export const useLab = defineStore('lab', () => {
         now: () => performance.now(),
         later: (run, ms) => void setTimeout(() => nextFrame(run), ms),
         settled: () => nextTick(),
+        answeredAt,
       });
       client.on('status', {}, (next) => inFrame(() => report(next)));
       client.on('labEvents', {}, (more) => inFrame(() => addEvents(more)));
@@ -60,7 +63,14 @@ export const useLab = defineStore('lab', () => {
   }
 
   const domainMap = computed(() => new Map((status.value?.domains ?? []).map((domain) => [domain.uuid, domain])));
-  const hosts = computed(() => (status.value?.hosts ?? []).map((host) => hostModel(host, domainMap.value)));
+  // What did not change is the same object as before, so that nothing is drawn again for it.
+  const hosts = computed<HostModel[]>((before) =>
+    (status.value?.hosts ?? []).map((host, i) => {
+      const now = hostModel(host, domainMap.value);
+      const last = before?.[i];
+      return last && sameSegments(last.segments, now.segments) ? { ...now, segments: last.segments } : now;
+    }),
+  );
   const clock = computed<LabStatus['clock']>(
     () => status.value?.clock ?? { now: 0, running: false, speed: 1, achieved: 0, limited: false },
   );

@@ -4,6 +4,7 @@ import { paced } from '../../../renderer/composables/paced.ts';
 
 function stage(cost: number) {
   let now = 0;
+  let answeredAt = 0;
   const waiting: { run: () => void; at: number }[] = [];
   const applied: string[] = [];
   const send = paced<string>(
@@ -15,6 +16,7 @@ function stage(cost: number) {
       now: () => now,
       later: (run, ms) => void waiting.push({ run, at: now + ms }),
       settled: () => Promise.resolve(),
+      answeredAt: () => answeredAt,
     },
   );
   const until = async (time: number): Promise<void> => {
@@ -31,7 +33,8 @@ function stage(cost: number) {
     }
     now = Math.max(now, time);
   };
-  return { send, applied, until };
+  const press = (answered: number): void => void (answeredAt = answered);
+  return { send, applied, until, press };
 }
 
 describe('paced reports', () => {
@@ -52,5 +55,39 @@ describe('paced reports', () => {
     await until(500);
     send('b');
     expect(applied).toEqual(['0:a', '500:b']);
+  });
+
+  it('wait for the answer to what the person just did', async () => {
+    const { send, applied, until, press } = stage(20);
+    send('a');
+    send('b');
+    press(120);
+    await until(80);
+    await until(119);
+    expect(applied).toEqual(['0:a']);
+    send('c');
+    await until(120);
+    expect(applied).toEqual(['0:a', '120:c']);
+  });
+
+  it('do not wait longer than 400 ms for somebody who never pauses', async () => {
+    const { send, applied, until, press } = stage(20);
+    send('a');
+    send('b');
+    press(10_000);
+    await until(80);
+    await until(479);
+    expect(applied).toEqual(['0:a']);
+    await until(480);
+    expect(applied).toEqual(['0:a', '480:b']);
+  });
+
+  it('that are cheap wait for nobody', async () => {
+    const { send, applied, until, press } = stage(5);
+    send('a');
+    send('b');
+    press(10_000);
+    await until(20);
+    expect(applied).toEqual(['0:a', '20:b']);
   });
 });
