@@ -1,55 +1,57 @@
-// The benchmark's results as a table in docs/performance.md, between two marks. Invariant: the table says what results.json says.
-// node test/bench/report.ts writes it anew from results.json.
-import { readFileSync, writeFileSync } from 'node:fs';
+/**
+ * Results on disk and in words: results.json, the tables of docs/performance.md between two marks, and its chart. `node test/bench/report.ts`
+ * writes page and chart anew from results.json. Invariant: page and chart say what results.json says.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-
-export interface Results {
-  about: { node: string; v8: string; cpu?: string; cores: number; load: number };
-  /** Milliseconds by kernel and column; `checksum` besides. */
-  kernels: Record<string, Record<string, number | string>>;
-  geomean: Record<string, number>;
-  /** Million instructions a second of code that runs for the first time, if it was measured. */
-  coldMips: number | null;
-  idle: { memoryMiB: number; residentMiB: number };
-}
+import { reached } from './bars.ts';
+import { chart } from './chart.ts';
+import type { Results } from './results.ts';
+import { barsGrid, grids, toMarkdown, translationGrid } from './tables.ts';
 
 const here = (f: string): string => fileURLToPath(new URL(f, import.meta.url));
 const RESULTS = here('results.json');
 const PAGE = here('../../docs/performance.md');
+const CHART = here('../../docs/images/performance.svg');
 const BEGIN = '<!-- results -->';
 const END = '<!-- end of results -->';
-const BASE = 'interpreter';
 
-function table(r: Results): string {
-  const columns = [...new Set(Object.values(r.kernels).flatMap((row) => Object.keys(row)))].filter(
-    (c) => c !== 'checksum' && c !== BASE,
-  );
-  const cell = (row: Record<string, number | string>, c: string): string => {
-    const ms = row[c];
-    const base = row[BASE];
-    return typeof ms === 'number' && typeof base === 'number' ? `${ms.toFixed(1)} (${(ms / base).toFixed(2)})` : '';
-  };
-  const line = (cells: string[]): string => `| ${cells.join(' | ')} |`;
-  const rows = Object.entries(r.kernels).map(([name, row]) =>
-    line([name, Number(row[BASE]).toFixed(1), ...columns.map((c) => cell(row, c))]),
-  );
-  return [
-    line(['kernel', `${BASE}, ms`, ...columns.map((c) => `${c}, ms (ratio)`)]),
-    line(['---', ...Array.from({ length: columns.length + 1 }, () => '---:')]),
-    ...rows,
-    line(['geometric mean', '', ...columns.map((c) => `${r.geomean[c]?.toFixed(2) ?? ''}`)]),
-    '',
-    `Measured on ${r.about.cpu ?? 'an unnamed processor'} with ${r.about.cores} cores at a load of ${r.about.load}, Node ${r.about.node}.`,
-    `Cold code: ${r.coldMips ?? '-'} million instructions a second. An idle host with ${r.idle.memoryMiB} MiB of memory: ${r.idle.residentMiB} MiB resident.`,
-  ].join('\n');
+function page(r: Results): string {
+  const { about } = r;
+  const loads = Object.values(r.tables).flatMap((table) => table.load);
+  const loaded = loads.length > 0 ? ` The load was ${Math.min(...loads)} to ${Math.max(...loads)}.` : '';
+  const paragraphs = [
+    '![How many times as fast the translator is as each of the others](images/performance.svg)',
+    `Measured on ${about.cpu} with ${about.cores} cores, Node ${about.node}, ${about.rounds} rounds.${loaded}`,
+    toMarkdown(barsGrid(r.bars)),
+    ...grids(r.tables).map(toMarkdown),
+  ];
+  if (Object.keys(r.translation).length > 0) paragraphs.push(toMarkdown(translationGrid(r.translation)));
+  if (r.idle)
+    paragraphs.push(`An idle host with ${r.idle.memoryMiB} MiB of memory: ${r.idle.residentMiB} MiB resident.`);
+  if (r.missing.length > 0) paragraphs.push(`Not measured:\n\n${r.missing.map((line) => `- ${line}`).join('\n')}`);
+  return paragraphs.join('\n\n');
 }
 
-/** Writes results.json and the table of docs/performance.md. */
+function write(r: Results): void {
+  const text = readFileSync(PAGE, 'utf8');
+  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (begin < 0 || end < begin) throw new Error(`docs/performance.md has lost its marks ${BEGIN} and ${END}.`);
+  writeFileSync(PAGE, `${text.slice(0, begin + BEGIN.length)}\n\n${page(r)}\n\n${text.slice(end)}`);
+  writeFileSync(CHART, chart(r));
+}
+
+/** Adds to what was recorded before; each table keeps the load it was measured under. */
 export function record(r: Results): void {
-  writeFileSync(RESULTS, `${JSON.stringify(r, null, 2)}\n`);
-  const page = readFileSync(PAGE, 'utf8');
-  const [before, after] = [page.slice(0, page.indexOf(BEGIN) + BEGIN.length), page.slice(page.indexOf(END))];
-  writeFileSync(PAGE, `${before}\n\n${table(r)}\n\n${after}`);
+  const before = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as Partial<Results>) : {};
+  const tables = { ...before.tables, ...r.tables };
+  const merged: Results = {
+    about: r.about,
+    ...{ tables, translation: { ...before.translation, ...r.translation }, idle: r.idle ?? before.idle ?? null },
+    ...{ bars: reached(tables), missing: r.missing },
+  };
+  writeFileSync(RESULTS, `${JSON.stringify(merged, null, 2)}\n`);
+  write(merged);
 }
 
-if (process.argv[1] === import.meta.filename) record(JSON.parse(readFileSync(RESULTS, 'utf8')) as Results);
+if (process.argv[1] === import.meta.filename) write(JSON.parse(readFileSync(RESULTS, 'utf8')) as Results);
