@@ -65,7 +65,7 @@ export function isEnginePortMessage(data: unknown): data is EnginePortMessage {
 
 /** What the person wants to open or save; each kind has its own title and file filters, kept in the main process. */
 export type OpenKind = 'lab' | 'import' | 'ramdisk' | 'disk' | 'domain';
-export type SaveKind = 'lab' | 'console' | 'trace' | 'figures' | 'domain';
+export type SaveKind = 'lab' | 'console' | 'trace' | 'figures' | 'domain' | 'capture';
 
 /** Which colours: as the system says, or fixed. */
 export type ThemeChoice = 'system' | 'light' | 'dark';

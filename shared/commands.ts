@@ -42,6 +42,7 @@ export const commands = [
   { id: 'domain.clone', menu: 'domain', label: 'Clone', keys: 'CmdOrCtrl+D' },
   { id: 'domain.destroy', menu: 'domain', label: 'Destroy', keys: 'Delete', scope: 'canvas' },
   { id: 'domain.resize', menu: 'domain', label: 'Resize…' },
+  { id: 'domain.capture', menu: 'domain', label: 'Capture network…' },
   { id: 'domain.rename', menu: 'domain', label: 'Rename…', keys: 'F2' },
   { id: 'domain.console', menu: 'domain', label: 'Enter console', keys: 'CmdOrCtrl+`', group: true },
 

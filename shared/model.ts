@@ -109,6 +109,18 @@ export const Figures = z.object({
 });
 export type Figures = z.output<typeof Figures>;
 
+/** A capture of a network interface into a pcap file. */
+export const CaptureStatus = z.object({
+  /** Counted from 0. */
+  nic: z.int(),
+  path: z.string(),
+  /** Written so far. */
+  bytes: z.number(),
+  /** Why it has ended by itself; absent while it runs. */
+  problem: z.string().optional(),
+});
+export type CaptureStatus = z.output<typeof CaptureStatus>;
+
 export const DomainStatus = z.object({
   /** Kept for life, across hosts and labs. */
   uuid: z.string(),
@@ -132,6 +144,10 @@ export const DomainStatus = z.object({
   /** Share of one pCPU over the last second of lab time, in percent. */
   cpuPercent: z.number(),
   consoleBytes: z.number(),
+  /** Network interfaces it was built with. */
+  nics: z.int().optional(),
+  /** Captures of its network interfaces; absent when there are none. */
+  captures: z.array(CaptureStatus).optional(),
 });
 export type DomainStatus = z.output<typeof DomainStatus>;
 

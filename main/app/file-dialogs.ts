@@ -40,6 +40,7 @@ const saveDialogs: Readonly<Record<SaveKind, { title: string; filters: FileFilte
     ],
   },
   domain: { title: 'Save domain', filters: [savedDomain] },
+  capture: { title: 'Capture to a file', filters: [{ name: 'Packet capture', extensions: ['pcap'] }] },
   figures: {
     title: 'Export figures',
     filters: [

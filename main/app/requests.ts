@@ -66,7 +66,7 @@ export function handleRequests(targets: RequestTargets): void {
   );
   handle(
     request.filesSave,
-    z.tuple([z.enum(['lab', 'console', 'trace', 'figures', 'domain']), fileName]),
+    z.tuple([z.enum(['lab', 'console', 'trace', 'figures', 'domain', 'capture']), fileName]),
     async (window, kind: SaveKind, suggestedName: string) => {
       const path = await saveFile(window, kind, suggestedName);
       if (path !== null) targets.engine.grant([path]);

@@ -204,6 +204,7 @@ export class DomainCommands {
         ? this.#lab.hosts.callOn(d, 'stopCapture', { nic })
         : this.#lab.hosts.callOn(d, 'startCapture', { nic, path }),
     );
+    await this.#lab.refresh();
   }
   async destroy(uuid: string): Promise<void> {
     const lab = this.#lab;

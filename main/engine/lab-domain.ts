@@ -54,6 +54,7 @@ export function labDomain(
       cpuNs: 0,
       cpuPercent: 0,
       consoleBytes: console.end,
+      nics: spec.nics.length,
     },
   };
 }

@@ -162,6 +162,7 @@ export class Lab implements Clocked {
       cpuNs: s.cpuNs,
       memoryMiB: s.memoryMiB,
       consoleBytes: d.console.end,
+      captures: s.captures?.length ? s.captures : undefined,
     });
     if (before !== s.state && s.state === 'crashed') {
       this.tape.note('domain-crashed', `${d.spec.name} crashed: ${s.reason ?? ''}`, d, now);

@@ -1,7 +1,7 @@
 // What the engine needs of one simulated host. Implemented by createSimulatedHost in main/toolstack/index.ts; runs inside the host's worker thread.
 // Invariant: between two calls of advance() nothing happens, so a host's history is a function of its spec, its seed and the calls made at each virtual time.
 
-import type { DomainSpec, DomainState, Figures, HostSpec, MemorySpan } from '../../shared/model.ts';
+import type { CaptureStatus, DomainSpec, DomainState, Figures, HostSpec, MemorySpan } from '../../shared/model.ts';
 import type { VirtualNs } from '../../shared/units.ts';
 import type { LinkFrame } from '../backends/network/uplink.ts';
 import type { InspectionHandlers } from './inspection/calls.ts';
@@ -36,6 +36,8 @@ export interface HostDomainStatus {
   cpuNs: number;
   memoryMiB: number;
   consoleBytes: number;
+  /** Captures of its network interfaces. */
+  captures?: CaptureStatus[];
 }
 
 export interface HostCallbacks {

@@ -1,12 +1,10 @@
 // A host under the hypervisor: domains with their consoles and other backends, in the engine's terms.
 
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { BulkheadError } from '../../shared/errors.ts';
 import type { DomainSpec, Figures, HostSpec } from '../../shared/model.ts';
-import { BlockBackend, deviceNumber } from '../backends/block/block-backend.ts';
+import { BlockBackend } from '../backends/block/block-backend.ts';
 import { NetBackend } from '../backends/network/net-backend.ts';
-import { pcapHeader, pcapRecord } from '../backends/network/pcap.ts';
 import { Switch } from '../backends/network/switch.ts';
 import { Uplinks } from '../backends/network/uplink.ts';
 import type { SplitBackend } from '../backends/split-driver.ts';
@@ -21,10 +19,12 @@ import { KernelImageError } from '../machine/boot/errors.ts';
 import { HostMemory } from '../machine/cpu/host-memory.ts';
 import { MAX_VCPUS } from '../machine/cpu/layout.ts';
 import { buildError, type BuiltDomain, type DomainImage, type Rings } from './builder/domain-image.ts';
-import { kernelError, readElfKernel } from './builder/kernel-image.ts';
+import { kernelError } from './builder/kernel-image.ts';
 import { buildPv } from './builder/pv.ts';
 import { buildPvh } from './builder/pvh.ts';
-import { readXenNotes } from './builder/xen-notes.ts';
+import { readXenKernel } from './builder/xen-kernel.ts';
+import { Captures } from './captures.ts';
+import { checkDisks, type Disk } from './domain-disks.ts';
 import {
   introduceDomain,
   releaseDomain,
@@ -39,20 +39,12 @@ import { HostDomainSource } from './saving/source.ts';
 import { EPOCH_SECONDS } from './epoch.ts';
 import { digestOf, type Entry, figuresOf, memorySpans, statusOf } from './host-report.ts';
 import { ParkedDomains } from './parked-domains.ts';
-import type { DiskBacking, DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
+import type { DomainFiles, HostCallbacks, HostDomainStatus, SimulatedHost } from './simulated-host.ts';
 
 const TRACE_CONSOLE = traceName('device', 'console prints', ['bytes']);
 const CONSOLE_POLL_NS = 20_000_000;
 /** Frames beyond a domain's own memory that building it may take. */
 const PARKED_SLACK = 1024;
-
-/** A disk as the backend wants it. */
-interface Disk {
-  number: number;
-  name: string;
-  image: DiskBacking;
-  readOnly: boolean;
-}
 
 export class XenHost {
   private readonly spec: HostSpec;
@@ -65,8 +57,7 @@ export class XenHost {
   readonly uplinks: Uplinks;
   private pollArmed = false;
   private readonly parked = new ParkedDomains((entry) => this.end(entry));
-  /** Open capture files, by domid and interface. */
-  private readonly captures = new Map<string, number>();
+  private readonly captures: Captures;
 
   constructor(spec: HostSpec, seed: number, callbacks: HostCallbacks) {
     this.spec = spec;
@@ -79,6 +70,7 @@ export class XenHost {
       wallClockBaseNs: BigInt(EPOCH_SECONDS) * 1_000_000_000n,
     });
     this.uplinks = new Uplinks(this.host);
+    this.captures = new Captures(() => this.host.wallClockBaseNs + BigInt(Math.floor(this.host.now())));
   }
 
   advance(until: number): { now: number; idleUntil: number } {
@@ -118,34 +110,9 @@ export class XenHost {
         'Name at least one of those, or none for all.',
         'cpus',
       );
-    const disks = this.checkDisks(spec, files);
-    const image = readElfKernel(files.kernel);
-    const notes = readXenNotes(image);
-    if (!notes)
-      throw buildError(
-        'kernel-unsupported',
-        'This ELF kernel says nothing about Xen.',
-        'It has neither Xen notes nor a __xen_guest section.',
-        'Use a kernel built for Xen, or start it in native mode.',
-        'kernel',
-      );
+    const disks = checkDisks(spec, files);
     const pvh = spec.mode === 'pvh';
-    if (pvh && notes.pvhEntry === null)
-      throw buildError(
-        'kernel-unsupported',
-        'This kernel has no PVH entry point.',
-        'Its Xen notes lack PHYS32_ENTRY.',
-        'Start it as a PV domain.',
-        'mode',
-      );
-    if (!pvh && notes.source === 'notes' && notes.loader === '' && notes.guestOs === '' && notes.pvhEntry !== null)
-      throw buildError(
-        'kernel-unsupported',
-        'This kernel is not paravirtual.',
-        'Its only Xen note is a PVH entry point.',
-        'Start it as a PVH domain.',
-        'mode',
-      );
+    const { image, notes } = readXenKernel(files.kernel, pvh);
     const uuid = new Uint8Array(createHash('sha256').update(`${this.spec.name}/${spec.name}`).digest().subarray(0, 16));
     this.makeRoom(spec, spec.memoryMiB * 256);
     const domain = this.host.createDomain(pvh ? 'hvm' : image.bits === 64 ? 'pv64' : 'pv32', spec.name, uuid);
@@ -315,7 +282,7 @@ export class XenHost {
           const spec = { ...(options.spec ?? saved.spec), name: identity.name };
           const macs = spec.nics.map((_, i) => identity.macs[i] ?? defaultMac(domain.uuid, i));
           const files = { kernel: new Uint8Array(0), disks: disks() };
-          const domid = this.wire(domain, spec, macs, this.checkDisks(spec, files), paused ?? false, rings, () => bits);
+          const domid = this.wire(domain, spec, macs, checkDisks(spec, files), paused ?? false, rings, () => bits);
           if (saved.targetKiB !== undefined) requestMemory(this.store, domid, saved.targetKiB / 1024);
           return domid;
         },
@@ -372,30 +339,6 @@ export class XenHost {
   /** Tells the network that a domain's addresses are here now. */
   announce(domid: number): void {
     for (const nic of this.entry(domid).nics) nic.announce();
-  }
-
-  private checkDisks(spec: DomainSpec, files: DomainFiles): Disk[] {
-    return spec.disks.map((disk, i) => {
-      const field = `disks[${i}]`;
-      const number = deviceNumber(disk.vdev);
-      if (number === null)
-        throw buildError(
-          'invalid-argument',
-          `${disk.vdev} is not the name of a disk.`,
-          'Names are like xvda, xvdb1, sda or hda.',
-          'Choose one of those.',
-          `${field}.vdev`,
-        );
-      if (spec.disks.findIndex((other) => other.vdev === disk.vdev) < i)
-        throw buildError(
-          'invalid-argument',
-          `Two disks are called ${disk.vdev}.`,
-          'The guest tells them apart by name.',
-          'Give each its own.',
-          `${field}.vdev`,
-        );
-      return { number, name: disk.vdev, image: files.disks[i], readOnly: disk.readOnly || disk.format === 'iso' };
-    });
   }
 
   /** @throws BulkheadError not-found */
@@ -460,7 +403,7 @@ export class XenHost {
   /** @see SimulatedHost.destroyDomain */
   destroyDomain(domid: number, keep?: string): boolean {
     const entry = this.entry(domid);
-    entry.nics.forEach((_, nic) => this.stopCapture(domid, nic));
+    this.captures.stopAll(domid);
     this.entries.delete(domid);
     if (keep !== undefined && !entry.suspension && this.parked.park(keep, entry)) return true;
     this.end(entry);
@@ -488,43 +431,12 @@ export class XenHost {
   /** Writes every frame of an interface to a file from now on (pcap). @throws BulkheadError when there is no such interface or file */
   startCapture(domid: number, nic: number, path: string): void {
     const { domain, nics } = this.entry(domid);
-    const backend = nics[nic];
-    if (!backend)
-      throw buildError(
-        'not-found',
-        `${domain.name} has no network interface ${nic}.`,
-        nics.length ? `It has ${nics.length}, counted from 0.` : 'It was built without one.',
-        'Choose one that it has.',
-        'nic',
-      );
-    this.stopCapture(domid, nic);
-    let file: number;
-    try {
-      file = openSync(path, 'w');
-      writeSync(file, pcapHeader());
-    } catch (error) {
-      throw buildError(
-        'file-missing',
-        `The capture file ${path} cannot be written.`,
-        (error as Error).message,
-        'Choose a folder that exists and may be written to.',
-        'path',
-      );
-    }
-    this.captures.set(`${domid}/${nic}`, file);
-    backend.tap = (frame) =>
-      void writeSync(file, pcapRecord(frame, this.host.wallClockBaseNs + BigInt(Math.floor(this.host.now()))));
+    this.captures.start(domid, domain.name, nics, nic, path);
   }
 
   /** Ends a capture; there need not be one. */
   stopCapture(domid: number, nic: number): void {
-    const key = `${domid}/${nic}`;
-    const file = this.captures.get(key);
-    if (file === undefined) return;
-    this.captures.delete(key);
-    const backend = this.entries.get(domid)?.nics[nic];
-    if (backend) backend.tap = null;
-    closeSync(file);
+    this.captures.stop(domid, nic);
   }
 
   consoleInput(domid: number, bytes: Uint8Array): void {
@@ -536,7 +448,7 @@ export class XenHost {
   }
 
   domainStatus(domid: number): HostDomainStatus {
-    return statusOf(this.entry(domid));
+    return { ...statusOf(this.entry(domid)), captures: this.captures.of(domid) };
   }
 
   figures(domid: number): Figures {

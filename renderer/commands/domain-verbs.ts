@@ -16,6 +16,7 @@ import { useLab } from '../stores/lab.ts';
 import { useNotices } from '../stores/notices.ts';
 import { useSelection } from '../stores/selection.ts';
 import { useWindow } from '../stores/window.ts';
+import { captureVerbs } from './capture-verbs.ts';
 import type { Verb } from './command.ts';
 import type { VerbContext } from './context.ts';
 import { migrationVerbs } from './migration-verbs.ts';
@@ -126,6 +127,7 @@ export function domainVerbs(uuid: string, context: VerbContext): Verb[] {
         gone ?? building ?? (lab.domainStatus(uuid)?.mode === 'native' ? messages.verbs.resizeNative(name) : undefined),
       run: () => useWindow().openSheet({ kind: 'resize', uuid }),
     }),
+    ...captureVerbs(uuid, context),
     verb('domain.rename', messages.verbs.rename, {
       icon: IconPencil,
       shortcut: key('domain.rename'),

@@ -22,6 +22,16 @@ export const enInspection = {
     problem: 'It does not work',
   },
 
+  capture: {
+    label: (nic: number) => `Capture of network interface ${nic}`,
+    start: (nic: number | undefined) => (nic === undefined ? 'Capture network…' : `Capture network interface ${nic}…`),
+    stop: (nic: number | undefined) => (nic === undefined ? 'Stop capture' : `Stop capture of interface ${nic}`),
+    into: 'captured into',
+    none: (name: string) => `${name} has no network interface`,
+    started: (name: string, nic: number) => `Network interface ${nic} of ${name} is being captured`,
+    stopped: (name: string, bytes: number) => `Capture of ${name} ended, ${formatBytes(bytes)}`,
+  },
+
   store: {
     tree: 'XenStore',
     home: 'Home of the domain',

@@ -39,6 +39,7 @@ export function followNativeMenu(bridge: BulkheadBridge): () => void {
       if (id === 'domain.migrate') return runs && lab.hosts.length > 1;
       if (id === 'domain.stopLive')
         return selection.uuid !== undefined && canStopLive(migrations.liveOf(selection.uuid));
+      if (id === 'domain.capture') return runs && (lab.domainStatus(selection.uuid!)?.nics ?? 0) > 0;
       if (id === 'clock.restoreSpeed') return lab.clock.slowed !== undefined;
       if (id === 'domain.save' || id === 'domain.clone') return runs;
       if (id === 'link.edit') return lab.hosts.length > 1;

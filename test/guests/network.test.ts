@@ -1,6 +1,6 @@
 // What a host does with the traffic of its guests: a capture that other programs can read, and a shaped interface.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -41,7 +41,9 @@ it('captures what an interface sends and gets, until it is told to stop', async 
   b.xen.startCapture(one, 0, file);
   b.type(one, 'ping 10.0.0.2 2');
   b.expect(one, /2 of 2 answered/, 10_000);
+  expect(b.xen.domainStatus(one).captures).toEqual([{ nic: 0, path: file, bytes: statSync(file).size }]);
   b.xen.stopCapture(one, 0);
+  expect(b.xen.domainStatus(one).captures).toEqual([]);
   const frames = readPcap(file);
   const echoes = frames.filter(({ frame }) => frame[12] === 8 && frame[13] === 0 && frame[23] === 1);
   // Request and reply in turns; the address that sent each lies at byte 26.
