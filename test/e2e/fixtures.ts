@@ -48,7 +48,8 @@ export const test = base.extend<AppOptions & { app: App; page: Page }>({
     const opened: App[] = [];
     const env = { BULKHEAD_HEADLESS: '1', BULKHEAD_GUESTS: path.join(projectFolder, '.cache', 'guests') };
 
-    const open = async (args: readonly string[]): Promise<App> => {
+    /** A window that is opened again has the size it was left in, and nobody else gives it one. */
+    const open = async (args: readonly string[], size: typeof windowSize | null): Promise<App> => {
       const running = await launch({
         args: [`--profile=${profile}`, ...args],
         env,
@@ -59,7 +60,7 @@ export const test = base.extend<AppOptions & { app: App; page: Page }>({
       // The window shows a blank page until its own is loaded.
       await running.page.waitForFunction(() => 'bulkhead' in window);
       await running.page.waitForLoadState();
-      await running.page.setViewportSize(windowSize);
+      if (size !== null) await running.page.setViewportSize(size);
       await running.context.tracing.start({ screenshots: true, snapshots: true, sources: false });
       const app: App = {
         ...running,
@@ -75,14 +76,14 @@ export const test = base.extend<AppOptions & { app: App; page: Page }>({
         reopen: async () => {
           await running.context.tracing.stop();
           await running.quit();
-          return await open([]);
+          return await open([], null);
         },
       };
       opened.push(app);
       return app;
     };
 
-    const app = await open(files);
+    const app = await open(files, windowSize);
     testInfo.annotations.push({ type: 'launcher', description: app.launcher });
     await use(app);
 

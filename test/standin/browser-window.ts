@@ -70,6 +70,8 @@ export class BrowserWindow extends EventEmitter<Record<string, unknown[]>> {
   #shown = false;
   #destroyed = false;
   #closing = false;
+  /** Goes up whenever the window's place is changed from here: what was read before or meanwhile is old then. */
+  #changes = 0;
   /** The object that the app sees: unknown names throw. */
   readonly #seen: BrowserWindow;
 
@@ -201,17 +203,20 @@ export class BrowserWindow extends EventEmitter<Record<string, unknown[]>> {
   }
 
   async #setWindow(bounds: Record<string, unknown>): Promise<void> {
+    this.#changes += 1;
     const targetId = await this.webContents.targetId();
     const found = await sendToBrowser('Browser.getWindowForTarget', { targetId });
     await sendToBrowser('Browser.setWindowBounds', { windowId: found['windowId'], bounds }).catch(() => undefined);
+    this.#changes += 1;
     await this.#readBounds();
   }
 
   async #readBounds(): Promise<void> {
     if (this.#destroyed) return;
+    const asked = this.#changes;
     const targetId = await this.webContents.targetId();
     const found = await sendToBrowser('Browser.getWindowForTarget', { targetId }).catch(() => null);
-    if (found === null) return;
+    if (found === null || asked !== this.#changes) return;
     const { left, top, width, height, windowState } = found['bounds'] as Record<string, number> & {
       windowState: string;
     };
