@@ -10,13 +10,11 @@ import {
   PAGE_FLAGS,
   PageFlag,
   STATE,
-  TLB_BYTES,
-  TLB_ADDEND,
-  TLB_ENTRY_BYTES,
-  TLB_INVALID,
-  TLB_SUPERVISOR,
-  TLB_TAG_WRITE,
   RAM_BASE,
+  TLB_ADDEND,
+  TLB_INVALID,
+  TLB_TAG_WRITE,
+  TlbList,
 } from './layout.ts';
 
 /** Fields of a decoded page behind its 4,096 u32 map entries, and the arena's bump pointer. */
@@ -30,6 +28,11 @@ export const CodePage = {
 /** Bytes of an instruction that spans two pages, copied together. */
 export const CROSS_CODE = 0x3000;
 const LONGEST = 15;
+/** Every TLB entry that is in use stands in one of these. */
+const LISTS = [
+  [TlbList.locals, TlbList.localCount],
+  [TlbList.globals, TlbList.globalCount],
+] as const;
 
 /** Who must know that decoded code is gone (translated regions were made from it). */
 export interface CodeListener {
@@ -48,6 +51,8 @@ export class CodeCache {
   readonly #u32: Uint32Array;
   readonly #i32: Int32Array;
   #frames: number[] = [];
+  /** Arena bytes from here on have never been used, so they are 0. */
+  #fresh = ARENA;
   /** Times the arena was emptied because it was full. */
   flushes = 0;
 
@@ -80,7 +85,8 @@ export class CodeCache {
       this.#u32[(PAGE_CODE >> 2) + frame] = map;
       this.#frames.push(frame);
     } else this.listener?.pageGone(frame);
-    this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
+    if (map < this.#fresh) this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
+    else this.#fresh = map + CodePage.bytes;
     this.#u32[(map + CodePage.key) >> 2] = this.#u32[(STATE + F.mode) >> 2]!;
     if ((this.#u8[PAGE_FLAGS + frame]! & PageFlag.Code) === 0) {
       this.#u8[PAGE_FLAGS + frame]! |= PageFlag.Code;
@@ -104,19 +110,21 @@ export class CodeCache {
       this.#u8[PAGE_FLAGS + f]! &= ~PageFlag.Code;
     }
     this.#frames = [];
+    this.#fresh = Math.max(this.#fresh, this.#u32[CodePage.next >> 2]!);
     this.#u32[CodePage.next >> 2] = ARENA;
   }
 
   /** Removes write permission for a frame from every TLB entry. */
   dropWritable(frame: number): void {
-    const i32 = this.#i32;
+    const { i32, u32 } = { i32: this.#i32, u32: this.#u32 };
     const target = RAM_BASE + frame * 4096;
-    for (let e = TLB_SUPERVISOR; e < TLB_SUPERVISOR + 2 * TLB_BYTES; e += TLB_ENTRY_BYTES) {
-      const tag = (e + TLB_TAG_WRITE) >> 2;
-      const page = i32[tag]!;
-      if (page & TLB_INVALID) continue;
-      if ((page + i32[(e + TLB_ADDEND) >> 2]!) >>> 0 === target) i32[tag] = TLB_INVALID;
-    }
+    for (const [list, count] of LISTS)
+      for (let at = list >> 2, end = at + u32[count >> 2]!; at < end; at++) {
+        const entry = u32[at]! >> 2;
+        const page = i32[entry + (TLB_TAG_WRITE >> 2)]!;
+        if ((page & TLB_INVALID) === 0 && (page + i32[entry + (TLB_ADDEND >> 2)]!) >>> 0 === target)
+          i32[entry + (TLB_TAG_WRITE >> 2)] = TLB_INVALID;
+      }
   }
 
   /** Bytes [offset, offset + length) of a frame with a map are about to change: records that overlap them look themselves up again. */
@@ -129,8 +137,11 @@ export class CodeCache {
       const rec = u32[(map >> 2) + o]!;
       if (rec === 0 || o + this.#u8[rec + OP.length]! <= offset) continue;
       this.#u16[(rec + OP.handler) >> 1] = 0;
+      u32[(rec + OP.link) >> 2] = 0;
+      // without a listener it may be decoded anew in its place
+      if (this.listener === null) continue;
       u32[(map >> 2) + o] = 0;
-      this.listener?.recordGone(frame, o);
+      this.listener.recordGone(frame, o);
     }
   }
 }

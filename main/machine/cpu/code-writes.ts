@@ -29,10 +29,13 @@ export function defineCodeWrites(m: ModuleBuilder): void {
   // (TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way
   m.func('code_write', ['i32', 'i32', 'i32'], ['i32'], (f) =>
     visitRecords(f, (record, slot, frame, offset) => {
-      // the record looks itself up again
+      // the record looks itself up again, and is then decoded anew in its place; but a listener knows records by their address
       f.st16(record, OP.handler, 0);
-      f.st32(slot, 0, 0);
-      f.if(Z.ld32(CODE_LISTENER), () => f.callVoid('code_changed', frame, offset));
+      f.st32(record, OP.link, 0);
+      f.if(Z.ld32(CODE_LISTENER), () => {
+        f.st32(slot, 0, 0);
+        f.callVoid('code_changed', frame, offset);
+      });
     }),
   );
   // the same, but 0 also if decoded code is in the way
@@ -61,7 +64,7 @@ function visitRecords(f: FunctionBuilder, found: (record: E, slot: E, frame: E, 
       const last = f.let(select(slot.add(16).ltU(end), slot.add(16), end));
       f.loop((head) => {
         const record = f.let(at.ld32());
-        f.if(record, () => {
+        f.if(record.and(record.ld16u(OP.handler).ne(0).mul(-1)), () => {
           const next = at.sub(map).shrU(2).add(record.ld8u(OP.length));
           f.if(next.gtU(offset), () => found(record, at, frame, at.sub(map).shrU(2)));
         });

@@ -7,6 +7,7 @@ import { readEflags, writeEflags } from './flag-functions.ts';
 import type { HostMemory } from './host-memory.ts';
 import { decodeTables, interpreterImage } from './interpreter.ts';
 import { tableBase } from './decode-tables.ts';
+import { writeHeads } from './decode-templates.ts';
 import { writePrefixTables } from './decoder.ts';
 import {
   Careful,
@@ -129,6 +130,7 @@ export class CpuCore {
     const tables = decodeTables();
     for (const mode of [32, 64] as const) mem.u8.set(tables.image[mode], tableBase(mode));
     writePrefixTables(mem.u8);
+    writeHeads(mem.view);
   }
 
   #field(offset: number): number {
@@ -209,7 +211,7 @@ export class CpuCore {
   #enter(mode: 32 | 64): number {
     let run = this.#run[mode];
     if (!run) {
-      const image = interpreterImage(mode);
+      const image = interpreterImage(mode, this.tier !== null);
       const t = this.tlb;
       const env: Record<string, WebAssembly.ImportValue> = {
         memory: this.mem.memory,

@@ -7,12 +7,12 @@ import { E, i32, select } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { Imm, LEAF_FLAGS, LeafFlag, RegisterFile, tableBase } from './decode-tables.ts';
-import { F, HEAT_START, OP, OpFlag, SLOT_PAGE_BASE, SLOT_ZERO, STATE, Seg, TABLES } from './layout.ts';
+import { F, HEAT_START, OP, OpFlag, SHAPE, SLOT_PAGE_BASE, SLOT_ZERO, STATE, Seg, TABLES } from './layout.ts';
 import { ModeKey } from './mode.ts';
 
 /** 256 bytes: what prefix a byte is (PrefixClass), one table per mode, behind the decode tables. */
 export const PREFIX_CLASS = TABLES + 0x17_0000;
-const PrefixClass = { None: 0, Segment: 1, OpSize: 2, AddrSize: 3, Lock: 4, Repne: 5, Rep: 6, Rex: 7 } as const;
+export const PrefixClass = { None: 0, Segment: 1, OpSize: 2, AddrSize: 3, Lock: 4, Repne: 5, Rep: 6, Rex: 7 } as const;
 /** 16-bit addressing: base slot, index slot, default segment for each rm. */
 const ADDR16 = PREFIX_CLASS + 512;
 
@@ -68,7 +68,12 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   const long = mode === 64;
   const zero = i32(0);
   const key = f.let(zero.ld32(STATE + F.mode));
-  const p = f.let(page.add(offset));
+  const start = f.let(page.add(offset));
+  const p = f.let(start);
+  /** Notes for decode-templates.ts */
+  const shape = (field: number, v: E | number): void => f.st8(zero, field, v);
+  const here = (): E => p.sub(start);
+  f.st64(zero, SHAPE.at, zero.zx());
   const b = f.let(p.ld8u());
   const cls = f.let(b.ld8u(PREFIX_CLASS + (long ? 256 : 0)));
   const segment = f.let(i32(-1));
@@ -97,7 +102,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
       f.set(cls, b.ld8u(PREFIX_CLASS + (long ? 256 : 0)));
       f.set(p, p.add(1));
       // sixteen prefixes are too many for any instruction: stop looking
-      f.brIf(head, cls.ne(0).and(p.sub(page.add(offset)).ltU(16)));
+      f.brIf(head, cls.ne(0).and(here().ltU(16)));
     }),
   );
   const opcode = f.let(b);
@@ -167,6 +172,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
     () => {
       const m = f.let(p.ld8u());
       f.set(p, p.add(1));
+      shape(SHAPE.head, here());
       f.set(bytes, bytes.or(m));
       f.st8(rec, OP.reg, slot(m.shrU(3).and(7).or(rex.and(4).shl(1)), regFile(LeafFlag.RegShift)));
       f.if(
@@ -178,11 +184,22 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
           const rm = f.let(m.and(7));
           f.st8(rec, OP.scale, 0);
           f.st8(rec, OP.index, SLOT_ZERO);
+          const displaced = (bytes: number) => {
+            shape(SHAPE.dispAt, here());
+            shape(SHAPE.dispBytes, bytes);
+          };
           const disp8 = () => {
+            displaced(1);
             f.set(disp, p.ld8s());
             f.set(p, p.add(1));
           };
+          const disp16 = () => {
+            displaced(2);
+            f.set(disp, p.ld16s());
+            f.set(p, p.add(2));
+          };
           const disp32 = () => {
+            displaced(4);
             f.set(disp, p.ld32());
             f.set(p, p.add(4));
           };
@@ -194,14 +211,10 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
             f.if(mod.eqz().and(rm.eq(6)), () => {
               f.st8(rec, OP.base, SLOT_ZERO);
               f.set(defaultSegment, Seg.DS);
-              f.set(disp, p.ld16s());
-              f.set(p, p.add(2));
+              disp16();
             });
             f.if(mod.eq(1), disp8);
-            f.if(mod.eq(2), () => {
-              f.set(disp, p.ld16s());
-              f.set(p, p.add(2));
-            });
+            f.if(mod.eq(2), disp16);
           };
           const thirtyTwo = () => {
             f.if(
@@ -209,6 +222,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
               () => {
                 const sib = f.let(p.ld8u());
                 f.set(p, p.add(1));
+                shape(SHAPE.sib, 1);
                 const x = f.let(sib.shrU(3).and(7).or(rex.and(2).shl(2)));
                 f.if(x.ne(4), () => {
                   f.st8(rec, OP.index, x.shl(3));
@@ -252,6 +266,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
       );
     },
     () => {
+      shape(SHAPE.head, here());
       f.if(lf.and(LeafFlag.OpcodeRegister), () =>
         f.st8(rec, OP.rm, slot(opcode.and(7).or(rex.and(1).shl(3)), regFile(LeafFlag.RmShift))),
       );
@@ -266,7 +281,12 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   const imm = f.let(zero.zx());
   const kind = f.let(lf.shrU(LeafFlag.ImmShift).and(15));
   const relative = f.let(i32(0));
-  const take = (n: number, v: E) => {
+  const SIGNED = 1;
+  const OTHER = 2;
+  const take = (n: number, v: E, how = 0) => {
+    shape(SHAPE.immAt, here());
+    shape(SHAPE.immBytes, n);
+    shape(SHAPE.immSigned, how);
     f.set(imm, v);
     f.set(p, p.add(n));
   };
@@ -277,8 +297,8 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   const word = () =>
     f.if(
       osz.eqz(),
-      () => take(2, p.ld16s().sx()),
-      () => take(4, p.ld32s64()),
+      () => take(2, p.ld16s().sx(), SIGNED),
+      () => take(4, p.ld32s64(), SIGNED),
     );
   const map: number[] = [];
   const bodies: (() => void)[] = [];
@@ -287,7 +307,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
     bodies.push(body);
   };
   on(Imm.None, () => {});
-  on(Imm.Sx8, () => take(1, p.ld8s().sx()));
+  on(Imm.Sx8, () => take(1, p.ld8s().sx(), SIGNED));
   on(Imm.Zx8, () => take(1, p.ld8u().zx()));
   on(Imm.Z, word);
   on(Imm.Full, () => {
@@ -312,26 +332,30 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
   on(Imm.FarPointer, () =>
     f.if(
       osz.eqz(),
-      () => take(4, p.ld16u().zx().or(p.ld16u(2).zx().shl(32n))),
+      () => take(4, p.ld16u().zx().or(p.ld16u(2).zx().shl(32n)), OTHER),
       () => take(6, p.ld32u64().or(p.ld16u(4).zx().shl(32n))),
     ),
   );
   on(
     Imm.Rel8,
-    rel(() => take(1, p.ld8s().sx())),
+    rel(() => take(1, p.ld8s().sx(), SIGNED)),
   );
   on(
     Imm.RelZ,
     rel(() => {
-      if (long) take(4, p.ld32s64());
+      if (long) take(4, p.ld32s64(), SIGNED);
       else word();
     }),
   );
-  on(Imm.SegmentOfOpcode, () => f.set(imm, opcode.shrU(3).and(7).zx()));
+  on(Imm.SegmentOfOpcode, () => {
+    shape(SHAPE.immSigned, OTHER);
+    f.set(imm, opcode.shrU(3).and(7).zx());
+  });
   f.switch(kind, map, bodies, () => {});
   const end = f.let(p.sub(page));
   f.if(relative, () => f.set(imm, imm.add(end.zx())));
   f.if(ripRelative, () => f.set(disp, disp.add(end)));
+  shape(SHAPE.fromEnd, relative.or(ripRelative.shl(1)));
   f.st64(rec, OP.imm, imm);
   f.st32(rec, OP.disp, disp);
 

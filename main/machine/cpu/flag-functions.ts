@@ -52,7 +52,12 @@ export function defineFlags(m: ModuleBuilder): void {
   // the most frequent kinds first; Raw and Explicit agree on CF and AF, all but Raw on SF and PF
   m.func('get_cf', [], ['i32'], (f) => byKind(f, 'cf', [Sub, Logic, Add, Adc, Sbb, Explicit]));
   m.func('get_of', [], ['i32'], (f) => byKind(f, 'of', [Raw, Explicit, Add, Adc, Sub, Sbb, Logic]));
-  m.func('get_af', [], ['i32'], (f) => byKind(f, 'af', [Raw, Explicit, Add, Adc, Sub, Sbb, Logic]));
+  // without branches: rotates and multiplications keep AF and ask for it each time
+  m.func('get_af', [], ['i32'], (f) => {
+    const kind = f.let(Z.ld32(STATE + F.ccOp));
+    const bits = select(kind.leU(Explicit), A(), A().xor(B()).xor(R()));
+    f.return(bit(bits, 4).and(kind.ne(Logic)));
+  });
   m.func('get_sf', [], ['i32'], (f) => byKind(f, 'sf', [Raw, Logic]));
   m.func('get_pf', [], ['i32'], (f) => byKind(f, 'pf', [Raw, Logic]));
   m.func('get_sf_ne_of', [], ['i32'], (f) => f.return(f.let(f.call('get_sf')).xor(f.let(f.call('get_of')))));

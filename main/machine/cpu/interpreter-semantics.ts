@@ -34,8 +34,12 @@ export interface Inline {
   next: Label;
   /** F.rip is set: look it up */
   lookup: Label;
+  /** F.rip is set by a jump, and nothing else has changed on which the meaning of addresses depends */
+  near: Label;
   /** a fault is pending for the current op */
   fault: Label;
+  /** Jumps are counted for the translating tier. */
+  counting: boolean;
 }
 
 const Z = i32(0);
@@ -72,7 +76,7 @@ export class InterpreterSemantics extends Semantics {
     else this.f.return(i32(Next.Fault));
   }
   private jumpExit(): void {
-    if (this.inline) this.f.br(this.inline.lookup);
+    if (this.inline) this.f.br(this.inline.near);
     else this.f.return(i32(Next.Jump));
   }
   faultIfPending(): void {
@@ -578,15 +582,17 @@ export class InterpreterSemantics extends Semantics {
       f.return(i32(Next.Jump));
       return;
     }
-    const { op, next, lookup } = this.inline;
+    const { op, next, lookup, counting } = this.inline;
     const target = this.let(op.ld32(OP.link));
     f.if(target.eqz(), () => {
       f.set(target, f.call('branch_link', op));
       f.brIf(lookup, target.eqz());
     });
     // calls and jumps back are where translation begins
-    const back = op.ld32(OP.imm).leU(op.ld16u(OP.pageOffset));
-    countJump(f, target, this.instruction.name === 'call' ? i32(1) : back);
+    if (counting) {
+      const back = op.ld32(OP.imm).leU(op.ld16u(OP.pageOffset));
+      countJump(f, target, this.instruction.name === 'call' ? i32(1) : back);
+    }
     f.set(op, target);
     f.br(next);
   }

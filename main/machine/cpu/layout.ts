@@ -5,6 +5,7 @@
 //   STATE        the vCPU that is running now (4 KiB); other vCPUs' states are kept in VCPU_AREA and copied in and out
 //   SCRATCH      bounce buffers of page-crossing accesses
 //   TABLES       the decoder's tables
+//   HEADS, TEMPLATES   what the decoder remembers of instructions it has seen
 //   TLB_*        translation look-aside buffers: one for CPL 0-2, one for CPL 3
 //   PAGE_FLAGS   one byte per machine frame (code, dirty-log, device ...)
 //   PAGE_CODE    one u32 per machine frame: its decoded page, or 0
@@ -62,6 +63,27 @@ export const REGION_ORIGINALS = 0xd0_0000;
 export const HEAT_START = 0x2908;
 /** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */
 export const CODE_LISTENER = 0x290c;
+/** What the decoder found out about the instruction it decoded last, for decode-templates.ts: one byte each. */
+export const SHAPE = {
+  at: 0x2920,
+  /** Bytes of prefixes, opcode and ModRM; 0 = the rest of this means nothing. */
+  head: 0x2920,
+  /** 1 if a SIB byte follows the head. */
+  sib: 0x2921,
+  /** Where the displacement is and its bytes; 0 bytes = there is none. */
+  dispAt: 0x2922,
+  dispBytes: 0x2923,
+  /** The same for the immediate, and whether it is sign-extended (1), zero-extended (0) or made in another way (2). */
+  immAt: 0x2924,
+  immBytes: 0x2925,
+  immSigned: 0x2926,
+  /** 1: the immediate counts from the instruction's end; 2: the displacement does. */
+  fromEnd: 0x2927,
+} as const;
+/** How many bytes of an instruction's beginning decide everything but displacement and immediate: 8 KiB for each mode. */
+export const HEADS = 0x24_0000;
+/** Records of instructions with the same head, ready to be completed (decode-templates.ts): 4,096 of 64 bytes. */
+export const TEMPLATES = 0x28_0000;
 export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
 export const RAM_BASE = 0x1000_0000; // 256 MiB
 export const ARENA_END = RAM_BASE;

@@ -262,8 +262,8 @@ export const arithmetic: Instruction[] = [
     { lock: true, hot: true },
     binary('Logic', (a, b) => a.or(b)),
   ),
-  instruction('adc', alu(2), { lock: true }, withCarry(false)),
-  instruction('sbb', alu(3), { lock: true }, withCarry(true)),
+  instruction('adc', alu(2), { lock: true, hot: true }, withCarry(false)),
+  instruction('sbb', alu(3), { lock: true, hot: true }, withCarry(true)),
   instruction(
     'and',
     alu(4),
@@ -312,10 +312,10 @@ export const arithmetic: Instruction[] = [
     s.flags('Sub', s.size, r, zero, d.value);
     d.write(r);
   }),
-  instruction('mul', ['F6 /4 Eb', 'F7 /4 Ev'], {}, mul(false)),
-  instruction('imul', ['F6 /5 Eb', 'F7 /5 Ev'], {}, mul(true)),
+  instruction('mul', ['F6 /4 Eb', 'F7 /4 Ev'], { hot: true }, mul(false)),
+  instruction('imul', ['F6 /5 Eb', 'F7 /5 Ev'], { hot: true }, mul(true)),
   instruction('imul', ['0F AF /r Gv,Ev'], { hot: true }, imul(0, 1)),
-  instruction('imul', ['69 /r Gv,Ev,Iz', '6B /r Gv,Ev,Ib'], {}, imul(1, 2)),
+  instruction('imul', ['69 /r Gv,Ev,Iz', '6B /r Gv,Ev,Ib'], { hot: true }, imul(1, 2)),
   instruction('div', ['F6 /6 Eb', 'F7 /6 Ev'], {}, div(false)),
   instruction('idiv', ['F6 /7 Eb', 'F7 /7 Ev'], {}, div(true)),
   instruction('cbw', ['98'], { sized: true, hot: true }, (s) => {

@@ -215,8 +215,8 @@ export const bits: Instruction[] = [
   instruction('shl', [...group(4), ...group(6)], { hot: true }, shift('Shl')),
   instruction('shr', group(5), { hot: true }, shift('Shr')),
   instruction('sar', group(7), { hot: true }, shift('Sar')),
-  instruction('shld', ['0F A4 /r Ev,Gv,Ib', '0F A5 /r Ev,Gv,CL'], {}, doubleShift(true)),
-  instruction('shrd', ['0F AC /r Ev,Gv,Ib', '0F AD /r Ev,Gv,CL'], {}, doubleShift(false)),
+  instruction('shld', ['0F A4 /r Ev,Gv,Ib', '0F A5 /r Ev,Gv,CL'], { hot: true }, doubleShift(true)),
+  instruction('shrd', ['0F AC /r Ev,Gv,Ib', '0F AD /r Ev,Gv,CL'], { hot: true }, doubleShift(false)),
   instruction('bt', tests('A3', 4), {}, bitTest(null)),
   instruction(
     'bts',

@@ -88,7 +88,7 @@ export const data: Instruction[] = [
     copy,
   ),
   instruction('mov', ['B8+ Zv,Iv'], { hot: true }, copy),
-  instruction('mov', ['A0 AL,Ob', 'A1 rAX,Ov', 'A2 Ob,AL', 'A3 Ov,rAX'], {}, copy),
+  instruction('mov', ['A0 AL,Ob', 'A1 rAX,Ov', 'A2 Ob,AL', 'A3 Ov,rAX'], { hot: true }, copy),
   instruction('movzx', ['0F B6 /r Gv,Eb'], { hot: true }, extend(8, false)),
   instruction('movzx', ['0F B7 /r Gv,Ew'], { hot: true }, extend(16, false)),
   instruction('movsx', ['0F BE /r Gv,Eb'], { hot: true }, extend(8, true)),

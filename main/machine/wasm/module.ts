@@ -29,6 +29,8 @@ export class ModuleBuilder {
   tableSize = 0;
   /** Whether table 0 is exported as `table`, imported as `env.table`, or neither. */
   tableSharing: 'none' | 'export' | 'import' = 'none';
+  /** The module carries its functions' names, for profilers and debuggers. */
+  named = false;
 
   typeIndex(params: readonly WasmType[], results: readonly WasmType[]): number {
     const key = (s: Signature) => `${s.params.join()}>${s.results.join()}`;
@@ -197,6 +199,19 @@ export class ModuleBuilder {
         b.bytes(body);
       }
     });
+    if (this.named)
+      section(0, (b) => {
+        b.name('name');
+        const names = new Bytes(1 << 14);
+        names.u32(this.functions.length);
+        this.functions.forEach(({ name }, n) => {
+          names.u32(this.imports.length + n);
+          names.name(name);
+        });
+        b.u8(1);
+        b.u32(names.n);
+        b.bytes(names);
+      });
     return out.done();
   }
 }
