@@ -2,7 +2,8 @@
  * The messages between the Electron main process and the engine process (utilityProcess.fork / process.parentPort).
  *
  * Invariant: control only. A window's data travels over the port that an `attach` message carries, never through here.
- * The engine is started as `engine.js --lab <absolute path>`; one engine process has one lab file open for its whole life.
+ * The engine is started as `engine.js --lab <absolute path> --remembered <absolute path>`; the second is a list of this user's files that
+ * were saved or opened before. One engine process has one lab file open for its whole life.
  * (Switching labs ends the process cleanly and starts another.)
  */
 

@@ -39,9 +39,11 @@ if (!app.requestSingleInstanceLock()) {
 function run(): void {
   const preferences = new PreferencesFile(app.getPath('userData'));
   const openRequests = new OpenRequests();
+  /** Files that were saved or opened in earlier sessions, as the engine keeps them. */
+  const remembered = path.join(app.getPath('userData'), 'files.json');
   const engine = new EngineProcess({
     fork: (labPath) =>
-      utilityProcess.fork(bundle.engine, ['--lab', labPath], {
+      utilityProcess.fork(bundle.engine, ['--lab', labPath, '--remembered', remembered], {
         serviceName: 'Bulkhead engine',
         stdio: 'pipe',
       }) as EngineChild,

@@ -11,6 +11,7 @@ import { SCROLLBACK_BYTES } from './console-log.ts';
 import { Lab } from './lab.ts';
 import { LabFile } from './lab-file.ts';
 import { PathGrants } from './path-grants.ts';
+import { RememberedFiles } from './remembered-files.ts';
 import { LabServer, type LabStore } from './service.ts';
 
 /** Electron's process.parentPort: messages arrive as events with data and ports. */
@@ -84,7 +85,11 @@ async function main(parent: ParentPort): Promise<void> {
       slowMigrations: true,
     });
     const store = new Autosave(file, lab, (savedUpTo) => parent.postMessage({ type: 'saved', savedUpTo }));
-    const grants = new PathGrants(templates());
+    const known = process.argv.indexOf('--remembered');
+    const grants = new PathGrants(
+      templates(),
+      known < 0 ? null : new RememberedFiles(path.resolve(process.argv[known + 1]!)),
+    );
     const server = new LabServer(lab, store, grants);
     if (saved) await lab.restore(saved);
     else {

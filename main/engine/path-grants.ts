@@ -1,10 +1,11 @@
 // Which files a window may name. Only what the main process has granted is opened: files from its dialogs, dropped files, files of the command
-// line; what a granted xl.cfg names; and what the shelf offers.
+// line; what a granted xl.cfg names; what the shelf offers; and, for reading, what was saved or opened before and has not changed since.
 // Invariant: a method of the service that takes a path is in the table below, or it does not compile into the guarded service.
 
 import { BulkheadError } from '../../shared/errors.ts';
 import type { labService, LabImplementation } from '../../shared/lab-service.ts';
 import type { DomainSpec, FileReport, Template } from '../../shared/model.ts';
+import type { RememberedFiles } from './remembered-files.ts';
 
 type Methods = LabImplementation['methods'];
 type Params<M extends keyof Methods> = Parameters<Methods[M]>[0];
@@ -43,12 +44,34 @@ const FILES: {
   createFromTemplate: ({ overrides }) => specPaths(overrides),
 };
 
+/** Methods that only read the files they name: those may be files of earlier sessions. */
+const READING: ReadonlySet<string> = new Set<keyof typeof FILES>([
+  'inspectFile',
+  'inspectStream',
+  'restoreDomain',
+  'createDomain',
+  'createFromTemplate',
+]);
+/** Methods after which a file is known in later sessions: it was saved or opened. */
+const REMEMBERING: ReadonlySet<string> = new Set<keyof typeof FILES>([
+  'inspectFile',
+  'inspectStream',
+  'restoreDomain',
+  'saveDomain',
+]);
+
 export class PathGrants {
   readonly #granted = new Set<string>();
   readonly #waiting = new Set<() => void>();
 
-  /** @param templates what the shelf offers: its files may be named */
-  constructor(templates: readonly Template[]) {
+  readonly #remembered: RememberedFiles | null;
+
+  /**
+   * @param templates what the shelf offers: its files may be named
+   * @param remembered files of earlier sessions
+   */
+  constructor(templates: readonly Template[], remembered: RememberedFiles | null = null) {
+    this.#remembered = remembered;
     this.grant(templates.flatMap((t) => t.offers.flatMap((o) => specPaths(o.spec))));
   }
 
@@ -62,9 +85,15 @@ export class PathGrants {
     if (report.kind === 'xl-config') this.grant(specPaths(report.suggested));
   }
 
-  /** Resolves when the file has been granted. @throws BulkheadError not-possible-now when that does not come */
-  async require(path: string): Promise<void> {
+  /**
+   * Resolves when the file has been granted.
+   * @param reading a file of an earlier session will do, if it is what it was
+   * @throws BulkheadError not-possible-now when that does not come
+   */
+  async require(path: string, reading = false): Promise<void> {
     if (this.#granted.has(path)) return;
+    const before = reading ? (this.#remembered?.look(path) ?? 'unknown') : 'unknown';
+    if (before === 'same') return;
     await new Promise<void>((resolve, reject) => {
       const look = (): void => {
         if (!this.#granted.has(path)) return;
@@ -81,7 +110,10 @@ export class PathGrants {
           new BulkheadError({
             code: 'not-possible-now',
             what: `${path} was not opened.`,
-            why: 'A window may only name files that you chose in a dialog, dropped on it or gave to the program at its start.',
+            why:
+              before === 'changed'
+                ? 'It has changed since it was last saved or opened here, or it is not there any more.'
+                : 'A window may only name files that you chose in a dialog, dropped on it or gave to the program at its start.',
             action: 'Choose the file in the dialog.',
             field: 'path',
           }),
@@ -97,8 +129,10 @@ export class PathGrants {
     for (const [name, files] of Object.entries(FILES) as [keyof Methods, (p: never) => string[]][]) {
       const method = methods[name] as (params: never, context: never) => unknown;
       guarded[name] = async (params: never, context: never) => {
-        for (const path of files(params)) await this.require(path);
+        const named = files(params);
+        for (const path of named) await this.require(path, READING.has(name));
         const result = await method(params, context);
+        if (REMEMBERING.has(name)) for (const path of named) this.#remembered?.remember(path);
         if (name === 'inspectFile') this.grantNamedBy(result as FileReport);
         return result;
       };

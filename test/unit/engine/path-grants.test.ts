@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Lab } from '../../../main/engine/lab.ts';
 import { LinkTraffic } from '../../../main/engine/link-traffic.ts';
 import { PathGrants } from '../../../main/engine/path-grants.ts';
+import { RememberedFiles } from '../../../main/engine/remembered-files.ts';
 import { LabServer } from '../../../main/engine/service.ts';
 import { labService, type LabClient } from '../../../shared/lab-service.ts';
 import { HostSpec } from '../../../shared/model.ts';
@@ -64,6 +65,36 @@ describe('a window', () => {
     expect(exported).toEqual(['/copy.bulkhead']);
     await client.createDomain({ host: 'alder', spec: spec({ kernel: '/granted' }) });
     await client.createFromTemplate({ host: 'alder', template: 'dinghy', overrides: { memoryMiB: 32 } });
+  });
+  it('may read again what was saved or opened in an earlier session, as long as it is what it was, and write nothing there', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'grants-'));
+    const file = path.join(folder, 'guest.cfg');
+    writeFileSync(file, "name = 'guest'\nkernel = 'vmlinux'\nmemory = 64\n");
+    const list = path.join(folder, 'known', 'files.json');
+    const session = async (): Promise<Awaited<ReturnType<typeof window>>> =>
+      window(new PathGrants([], new RememberedFiles(list)));
+    const first = new PathGrants([], new RememberedFiles(list));
+    first.grant([file]);
+    await (await window(first)).client.inspectFile({ path: file });
+
+    const { client } = await session();
+    const { suggested } = await client.inspectFile({ path: file });
+    await client.createDomain({ host: 'alder', spec: spec({ kernel: suggested.kernel }) });
+    const writes = client.exportLab({ path: file });
+    await expect(writes).rejects.toMatchObject({ code: 'not-possible-now' });
+
+    writeFileSync(file, "name = 'guest'\nkernel = '/etc/shadow'\nmemory = 64\n");
+    const changed = (await session()).client;
+    await expect(changed.inspectFile({ path: file })).rejects.toThrow('It has changed since');
+    // chosen again, it is known again as it is now
+    const again = new PathGrants([], new RememberedFiles(list));
+    again.grant([file]);
+    await (await window(again)).client.inspectFile({ path: file });
+    await (await session()).client.inspectFile({ path: file });
+
+    // a list that makes no sense: everything is asked for
+    writeFileSync(list, '{"version": 2}');
+    await expect((await session()).client.inspectFile({ path: file })).rejects.toThrow('A window may only name files');
   });
   it('may be quicker than the grant, and may name what a granted xl.cfg names', async () => {
     const grants = new PathGrants([]);
