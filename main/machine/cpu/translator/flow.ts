@@ -1,5 +1,5 @@
 // Structured control flow from a graph of basic blocks: which blocks are heads of loops, which need a label because several come together in
-// them, and in what nesting they are written (N. Ramsey, "Beyond Relooper", 2022). Graphs that are not reducible go through a dispatcher.
+// them, and in what nesting they are written (N. Ramsey, "Beyond Relooper", 2022). Graphs that are not reducible: see dispatch-blocks.ts.
 // Invariant: a forward edge goes to a block of a higher order; `dominated` lists contain every reachable block but the entry exactly once.
 
 export interface Flow {
@@ -109,15 +109,19 @@ export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
   return { order, place, heads, joins, dominated, depth, reducible };
 }
 
-/** The most instructions that can run from a block on before the next head is reached (or the region left), in blocks of `lengths`. */
+/**
+ * The most instructions that can run from a block on before the next head is reached (or the region left), in blocks of `lengths`.
+ * @param through blocks behind which heads do not count: there the fuel is not looked at
+ */
 export function longestPaths(
   flow: Flow,
   successors: readonly (readonly number[])[],
   lengths: readonly number[],
+  through: Pick<ReadonlySet<number>, 'has'> = new Set(),
 ): number[] {
   const longest = lengths.map(() => 0);
   for (const block of flow.order.toReversed()) {
-    const onward = successors[block]!.filter((s) => !flow.heads.has(s)).map((s) => longest[s]!);
+    const onward = successors[block]!.filter((s) => !flow.heads.has(s) || through.has(block)).map((s) => longest[s]!);
     longest[block] = lengths[block]! + Math.max(0, ...onward);
   }
   return longest;

@@ -9,6 +9,7 @@ import { UNUSUAL } from '../fast-calls.ts';
 import { F, FIRST_REGION, GPR, Next, OP, PAGE_CODE, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
 import { FLAT_32, ModeKey } from '../mode.ts';
 import './branch-hints.ts';
+import { addDispatchBlocks, type Dispatched } from './dispatch-blocks.ts';
 import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
 import {
   RegionExit,
@@ -49,7 +50,9 @@ const STACK_ACCESSES = 3;
 interface Analysed {
   readonly mode: 32 | 64;
   readonly region: Region;
+  readonly dispatched: Dispatched;
   readonly flow: Flow;
+  /** Of each block and instruction; none of the blocks that were added. */
   readonly facts: readonly (readonly Facts[])[];
   /** Longest way from each block to the next check of the fuel. */
   readonly longest: readonly number[];
@@ -60,25 +63,25 @@ interface Analysed {
 }
 
 function analyse(mode: 32 | 64, region: Region, observer: Observer, calls: Set<string>): Analysed {
-  const successors = region.blocks.map((b) => b.successors);
+  const dispatched = addDispatchBlocks(region.blocks.map((b) => b.successors));
+  const { successors, entries } = dispatched;
   const flow = analyseFlow(successors);
-  const facts = region.blocks.map(({ instructions }) =>
-    instructions.map((instruction) => {
+  const facts = successors.map((_, n) =>
+    (region.blocks[n]?.instructions ?? []).map((instruction) => {
       const seen = observer.observe(instruction);
       for (const name of seen.calls) calls.add(name);
       return seen.facts;
     }),
   );
-  const lengths = region.blocks.map((b) => b.instructions.length);
-  const liveAtStart = region.blocks.map(() => false);
-  const wanted = region.blocks.map((b) => b.instructions.map(() => true));
+  const liveAtStart = facts.map(() => false);
+  const wanted = facts.map((all) => all.map(() => true));
   for (let changed = true; changed;) {
     changed = false;
     for (const n of flow.order.toReversed()) {
-      const { instructions } = region.blocks[n]!;
       // an edge into a head may leave for want of fuel
-      let live = leaves(region, n) || successors[n]!.some((s) => liveAtStart[s]! || flow.heads.has(s));
-      for (let i = instructions.length - 1; i >= 0; i--) {
+      const ends = !entries.has(n) && (leaves(region, n) || successors[n]!.some((s) => flow.heads.has(s)));
+      let live = ends || successors[n]!.some((s) => liveAtStart[s]!);
+      for (let i = facts[n]!.length - 1; i >= 0; i--) {
         const x = facts[n]![i]!;
         wanted[n]![i] = live;
         live = x.readsFlags || x.bails || (live && !x.setsFlags);
@@ -89,7 +92,9 @@ function analyse(mode: 32 | 64, region: Region, observer: Observer, calls: Set<s
       }
     }
   }
-  return { mode, region, flow, facts, longest: longestPaths(flow, successors, lengths), liveAtStart, wanted };
+  const lengths = facts.map((all) => all.length);
+  const longest = longestPaths(flow, successors, lengths, entries);
+  return { mode, region, dispatched, flow, facts, longest, liveAtStart, wanted };
 }
 
 /** Control can leave the region behind a block. */
@@ -143,7 +148,8 @@ class RegionWriter implements RegionState {
   readonly #segments = new Map<number, Local>();
   readonly #pages = new Map<string, PageCache>();
   readonly #labels = new Map<number, Label>();
-  #dispatch: { next: Local; head: Label; index: ReadonlyMap<number, number> } | null = null;
+  /** Which entry a block that was added goes to. */
+  readonly #next: Local;
   #block = 0;
   /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record at the page offset in `result`. */
   #left: Label | null = null;
@@ -164,6 +170,7 @@ class RegionWriter implements RegionState {
     this.#fuel = f.let(Z.ld32(STATE + F.fuel).add(1));
     this.pageBase = f.let(load(SLOT_PAGE_BASE));
     this.#result = f.let(record);
+    this.#next = f.local('i32');
     this.#rip = f.local(mode === 64 ? 'i64' : 'i32');
     const longest = a.longest[0]!;
     let cannot: E = this.#fuel.ltS(longest);
@@ -199,8 +206,7 @@ class RegionWriter implements RegionState {
       this.#left = left;
       f.block((stay) => {
         this.#stay = stay;
-        if (a.flow.reducible) this.#tree(0);
-        else this.#dispatcher();
+        this.#tree(0);
         f.unreachable();
       });
       f.set(this.#rip, this.#address(this.#result));
@@ -327,33 +333,19 @@ class RegionWriter implements RegionState {
     this.before = 0;
   }
 
-  /** Blocks where paths come together behind one br_table, for flow that cannot be nested. */
-  #dispatcher(): void {
-    const f = this.#f;
-    const { flow } = this.#a;
-    const next = f.let(Z);
-    const places = flow.order.filter((n) => n === 0 || flow.joins.has(n) || flow.heads.has(n));
-    f.loop((head) => {
-      this.#dispatch = { next, head, index: new Map(places.map((n, k) => [n, k])) };
-      const bodies = places.map((n) => () => {
-        this.#arrive();
-        this.#write(n);
-      });
-      f.switch(
-        next,
-        places.map((_, k) => k),
-        bodies,
-        () => f.unreachable(),
-      );
-    });
-  }
-
   #write(n: number): void {
-    const { region, wanted, mode } = this.#a;
-    const { instructions } = region.blocks[n]!;
+    const { region, wanted, mode, dispatched } = this.#a;
     const f = this.#f;
     const outer = this.#block;
     this.#block = n;
+    const entries = dispatched.entries.get(n);
+    if (entries) {
+      entries.slice(1).forEach((to, k) => f.if(this.#next.eq(k + 1), () => this.#edge(to)));
+      this.#edge(entries[0]!);
+      this.#block = outer;
+      return;
+    }
+    const { instructions } = region.blocks[n]!;
     const last = instructions.at(-1)!;
     instructions.forEach((instruction, i) => {
       f.scope(() => {
@@ -378,25 +370,22 @@ class RegionWriter implements RegionState {
     }
     this.#edge(to);
   }
-  #edge(to: number): void {
-    const { flow, longest, liveAtStart, region } = this.#a;
+  #edge(block: number): void {
+    const { flow, longest, liveAtStart, region, dispatched } = this.#a;
     const f = this.#f;
+    const added = dispatched.via(this.#block, block);
+    const to = added ?? block;
     const back = retreats(flow, this.#block, to);
     const { at } = this.flags;
     const { before } = this;
-    if (flow.heads.has(to)) {
+    if (flow.heads.has(to) && !dispatched.entries.has(this.#block)) {
       // a pass must be paid for in full; the interpreter executes the rest of a budget
       const enough = longest[to]! + before;
-      const first = region.blocks[to]!.instructions[0]!.record.pageOffset;
+      const first = region.blocks[block]!.instructions[0]!.record.pageOffset;
       f.if(this.#fuel.ltS(enough), () => this.bail(first), undefined, false);
     }
-    const place = this.#dispatch?.index.get(to);
-    if (this.#dispatch && place !== undefined) {
-      this.#settle(liveAtStart[to]!);
-      f.set(this.#dispatch.next, place);
-      f.br(this.#dispatch.head);
-    } else if (this.#dispatch) this.#write(to);
-    else if (!back && !flow.joins.has(to)) {
+    if (added !== undefined) f.set(this.#next, dispatched.entries.get(added)!.indexOf(block));
+    if (!back && !flow.joins.has(to)) {
       if (flow.heads.has(to)) {
         this.#settle(liveAtStart[to]!);
         this.#arrive();

@@ -1,7 +1,9 @@
 // Structured control flow: what is a head, a join, a loop, and how far it is to the next check of the fuel.
 
 import { describe, expect, it } from 'vitest';
+import { addDispatchBlocks } from '../../../../main/machine/cpu/translator/dispatch-blocks.ts';
 import { analyseFlow, longestPaths } from '../../../../main/machine/cpu/translator/flow.ts';
+import { Random } from './programs.ts';
 
 describe('analyseFlow', () => {
   it('finds the join of two arms and no loop', () => {
@@ -39,5 +41,46 @@ describe('longestPaths', () => {
     const flow = analyseFlow(successors);
     expect([...flow.heads]).toEqual([1]);
     expect(longestPaths(flow, successors, [5, 1, 7, 2, 3, 100])).toEqual([5, 111, 110, 105, 103, 100]);
+  });
+});
+
+describe('addDispatchBlocks', () => {
+  it('leaves loops with one entry as they are', () => {
+    const successors = [[1], [2], [2, 3], [1, 4], []];
+    const { successors: after, entries } = addDispatchBlocks(successors);
+    expect(after).toEqual(successors);
+    expect(entries.size).toBe(0);
+  });
+  it('puts a block in front of two entries and keeps the way round one of them', () => {
+    // 0 -> 1, 2; 1 -> 1, 2; 2 -> 1, 3
+    const d = addDispatchBlocks([[1, 2], [1, 2], [1, 3], []]);
+    expect([...d.entries]).toEqual([[4, [1, 2]]]);
+    expect(d.successors[0]).toEqual([4, 4]);
+    expect(d.successors[1]).toEqual([1, 4]);
+    expect(d.successors[2]).toEqual([4, 3]);
+    expect([d.via(1, 1), d.via(1, 2), d.via(2, 3)]).toEqual([undefined, 4, undefined]);
+  });
+  it('makes any graph reducible and loses no edge', () => {
+    const r = new Random(77);
+    let added = 0;
+    for (let n = 0; n < 400; n++) {
+      const size = 2 + r.below(24);
+      const original = Array.from({ length: size }, () => Array.from({ length: r.below(4) }, () => r.below(size)));
+      const d = addDispatchBlocks(original);
+      added += d.entries.size;
+      const flow = analyseFlow(d.successors);
+      expect(flow.reducible, JSON.stringify(original)).toBe(true);
+      for (const from of flow.order.filter((block) => block < size))
+        for (const to of original[from]!) {
+          let at = from;
+          for (let next = d.via(at, to); next !== undefined; next = d.via(at, to)) {
+            expect(d.successors[at]).toContain(next);
+            expect(d.entries.get(next)).toContain(to);
+            at = next;
+          }
+          expect(d.successors[at]).toContain(to);
+        }
+    }
+    expect(added).toBeGreaterThan(80);
   });
 });
