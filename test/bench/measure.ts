@@ -6,7 +6,8 @@ import type { Answer } from './job.ts';
 import type { Run } from './plan.ts';
 import { Gathered } from './results.ts';
 
-const TIMEOUT_MS = 20 * 60_000;
+/** The slowest of them takes two minutes on a quiet computer. */
+const TIMEOUT_MS = 12 * 60_000;
 
 /** The last words of a process that gave no answer. */
 function lastWords(stderr: string, status: number | null, signal: string | null): string {

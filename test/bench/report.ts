@@ -12,7 +12,7 @@ import { barsGrid, grids, toMarkdown, translationGrid } from './tables.ts';
 const here = (f: string): string => fileURLToPath(new URL(f, import.meta.url));
 const RESULTS = here('results.json');
 const PAGE = here('../../docs/performance.md');
-const CHART = here('../../docs/images/performance.svg');
+const CHART = here('../../docs/performance.svg');
 const BEGIN = '<!-- results -->';
 const END = '<!-- end of results -->';
 
@@ -21,7 +21,7 @@ function page(r: Results): string {
   const loads = Object.values(r.tables).flatMap((table) => table.load);
   const loaded = loads.length > 0 ? ` The load was ${Math.min(...loads)} to ${Math.max(...loads)}.` : '';
   const paragraphs = [
-    '![How many times as fast the translator is as each of the others](images/performance.svg)',
+    '![How many times as fast the translator is as each of the others](performance.svg)',
     `Measured on ${about.cpu} with ${about.cores} cores, Node ${about.node}, ${about.rounds} rounds.${loaded}`,
     toMarkdown(barsGrid(r.bars)),
     ...grids(r.tables).map(toMarkdown),

@@ -79,21 +79,32 @@ export function barsGrid(bars: Results['bars']): Grid {
   return { title: 'Bars', head: ['times as fast as', 'issue', 'bar', 'reached', '', ''], rows };
 }
 
-/** How a figure of the translating tier is shown. Names are the tier's own; one that is not here is shown as it is. */
-const SHOWN: Readonly<Record<string, (v: number) => string>> = {
-  bytes: (v) => `${(v / 2 ** 20).toFixed(1)} MiB`,
-  milliseconds: (v) => `${v.toFixed(0)} ms`,
-  longest: (v) => `${v.toFixed(1)} ms`,
+const mebibytes = (v: number): string => `${(v / 2 ** 20).toFixed(1)} MiB`;
+const milliseconds = (v: number): string => `${v.toFixed(v < 100 ? 1 : 0)} ms`;
+/** The figures of the translating tier in words. Names are the tier's own; one that is not here is shown as it is. */
+const FIGURES: Readonly<Record<string, readonly [words: string, show: (v: number) => string]>> = {
+  milliseconds: ['translation, in whatever thread', milliseconds],
+  longest: ['longest translation in one go', milliseconds],
+  bytes: ['code cache', mebibytes],
+  regions: ['regions that can be entered', String],
+  made: ['regions made', String],
+  modules: ['modules', String],
+  invalidated: ['regions gone with their code', String],
+  evicted: ['modules evicted', String],
+  refused: ['places not taken', String],
 };
 export function translationGrid(translation: Results['translation']): Grid {
   const all = Object.entries(translation);
-  const names = [...new Set(all.flatMap(([, figures]) => Object.keys(figures)))];
-  const show = (name: string, v: number | undefined): string =>
-    v === undefined ? '' : (SHOWN[name]?.(v) ?? (Number.isInteger(v) ? String(v) : v.toFixed(1)));
+  const present = new Set(all.flatMap(([, figures]) => Object.keys(figures)));
+  const names = [...Object.keys(FIGURES).filter((n) => present.has(n)), ...[...present].filter((n) => !(n in FIGURES))];
+  const plain = (v: number): string => (Number.isInteger(v) ? String(v) : v.toFixed(1));
   return {
     title: 'Translation',
     head: ['', ...all.map(([title]) => title)],
-    rows: names.map((name) => [name, ...all.map(([, figures]) => show(name, figures[name]))]),
+    rows: names.map((name) => {
+      const [words, show] = FIGURES[name] ?? [name, plain];
+      return [words, ...all.map(([, figures]) => (figures[name] === undefined ? '' : show(figures[name])))];
+    }),
   };
 }
 

@@ -12,6 +12,8 @@ const MiB = 1024 * 1024;
 const CLOCK_MHZ = 1000;
 /** Virtual ns between two looks at whether the guest is done. */
 const STEP = 10_000_000;
+/** Steps after which a guest that idles will print no more: a quarter of an hour of its time. */
+const PATIENCE = 90_000;
 
 interface Running {
   readonly core: CpuCore;
@@ -69,6 +71,6 @@ const marks = new Marks({
 });
 const put = (c: string): void => marks.put(c);
 running = job.mode === 'native' ? bare(job, put) : await domain(job, job.mode, put);
-while (!marks.done && running.advance());
+for (let n = 0; n < PATIENCE && !marks.done && running.advance(); n++);
 const translation = running.core.tier?.statistics();
 answer({ column: marks.column, ...(translation && { translation: { ...translation } }) });

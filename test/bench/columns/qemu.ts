@@ -46,3 +46,8 @@ qemu.stdout.on('data', (text: string) => {
   if (marks.done) end();
 });
 qemu.on('close', end);
+// who waits no longer must not leave it behind
+process.on('SIGTERM', () => {
+  qemu.kill('SIGKILL');
+  process.exit(1);
+});
