@@ -41,3 +41,22 @@ export function niceCeiling(value: number): number {
   for (const step of [1, 2, 5, 10]) if (step * power >= value) return step * power;
   return 10 * power;
 }
+
+/** What a line does in a range of time, both ends included; undefined where nothing was recorded. */
+export function overRange(
+  points: readonly ChartPoint[],
+  [from, to]: readonly [number, number],
+): { readonly least: number; readonly most: number; readonly mean: number; readonly count: number } | undefined {
+  const values = points.filter(({ at }) => at >= from && at <= to).map(({ value }) => value);
+  if (values.length === 0) return undefined;
+  const sum = values.reduce((all, value) => all + value, 0);
+  return { least: Math.min(...values), most: Math.max(...values), mean: sum / values.length, count: values.length };
+}
+
+/** Lines as comma-separated values, one row a point of time; a line without a point there has an empty field. */
+export function seriesCsv(series: readonly ChartSeries[], times: readonly number[]): string {
+  const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const byTime = series.map((line) => new Map(line.points.map(({ at, value }) => [at, value])));
+  const rows = times.map((at) => [at, ...byTime.map((line) => line.get(at) ?? '')].join(','));
+  return `${['lab_time_ns', ...series.map(({ label }) => quoted(label))].join(',')}\n${rows.join('\n')}\n`;
+}

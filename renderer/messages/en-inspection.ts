@@ -135,6 +135,7 @@ export const enInspection = {
     median: 'Median',
     p99: '99th percentile',
     longest: 'Longest',
+    between: (above: string, upTo: string, count: string, share: string) => `${above} to ${upTo}: ${count}, ${share}`,
     upTo: (bound: string) => `up to ${bound}`,
     events: 'Events',
     duration: 'Duration',

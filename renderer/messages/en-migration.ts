@@ -145,6 +145,7 @@ export const enMigration = {
     sentSeries: 'Sent',
     dirtiedSeries: 'Dirtied',
     target: (n: number) => `Target ≤ ${formatNumber(n)}`,
+    roundsChosen: (from: string, to: string, values: string) => `${from} to ${to}: ${values}`,
     roundLabel: (n: number) => `Round ${n}`,
     heat: 'Writable working set',
     heatCell: (size: string) => `${size} a cell, guest address left to right`,

@@ -33,8 +33,12 @@ export const en = {
     now: 'now',
     before: (seconds: number) => (seconds > 0 ? `−${seconds}\u00a0s` : '0'),
     time: 'Lab time',
-    keys: 'Arrow keys move the cursor, T shows the table.',
+    keys: 'Arrow keys move the cursor, Shift extends a range, T shows the table.',
     empty: 'Run the lab to record',
+    range: (from: string, to: string, length: string, values: string) => `${from} to ${to} (${length}): ${values}`,
+    inRange: (line: string, mean: string, least: string, most: string) => `${line} mean ${mean}, ${least} to ${most}`,
+    export: (chart: string) => `Export ${chart}`,
+    exportAs: { table: 'Show as table', plot: 'Show as chart', csv: 'Save as CSV', png: 'Save as PNG' },
   },
 
   top: {
