@@ -6,7 +6,7 @@ import { E, i32, i64, select } from '../wasm/expr.ts';
 import { F, STATE, Seg, X87_TEMPORARY } from '../cpu/layout.ts';
 import type { Semantics } from './semantics.ts';
 import { inMemory } from './vector.ts';
-import { C1, setStatus } from './x87-numbers.ts';
+import { C1, numberFromF32, numberFromF64, numberFromInteger, setStatus, type Converted } from './x87-numbers.ts';
 
 const Z = i32(0);
 const DEFAULT_CONTROL = 0x37f;
@@ -20,37 +20,42 @@ const slot = (n: E): E => n.shl(4).add(STATE + F.fpr);
 const inUse = (s: Semantics, n: E): E => s.state('fpTags').shrU(n).and(1);
 const rm = (s: Semantics): E => s.opcodeBytes().and(7);
 
-/** Ends a fast case: what FNSTENV will report, and an optional pop. */
-function done(s: Semantics, pop = false): void {
+/** Ends a fast case: what FNSTENV will report, and an optional pop of physical register `top`. */
+function done(s: Semantics, pop: E | null = null): void {
   s.setState64('fpIp', s.ownRip());
-  s.setState('fpOpcode', s.opcodeBytes().and(0x7ff));
-  s.setState('fpCs', Z.ld32(STATE + F.selector + Seg.CS * 4));
+  // FPU opcode and CS lie one behind the other
+  const cs = Z.ld32u64(STATE + F.selector + Seg.CS * 4);
+  s.setState64('fpOpcode', s.opcodeBytes().and(0x7ff).zx().or(cs.shl(32n)));
   if (s.memory) {
-    const offset = s.effectiveAddress();
-    s.setState64('fpDp', offset.zx());
+    s.setState64('fpDp', s.effectiveAddress().zx());
     s.setState('fpDs', s.memorySelector());
   }
   if (pop) {
-    const top = s.let(s.state('fpTop'));
-    s.setState('fpTags', s.state('fpTags').and(i32(1).shl(top).xor(-1)));
-    s.setState('fpTop', top.add(1).and(7));
+    s.setState('fpTags', s.state('fpTags').and(i32(1).shl(pop).xor(-1)));
+    s.setState('fpTop', pop.add(1).and(7));
   }
   s.done();
 }
-/** Makes the temporary slot the new ST(0). */
-function pushTemporary(s: Semantics, n: E): void {
-  s.f.st64(slot(n), 0, i32(X87_TEMPORARY).ld64());
-  s.f.st32(slot(n), 8, i32(X87_TEMPORARY).ld32(8));
+/** Makes a number the new ST(0), physical register `n`. */
+function push(s: Semantics, n: E, sig: E, word: E): void {
+  s.f.st64(slot(n), 0, sig);
+  s.f.st32(slot(n), 8, word);
   s.setState('fpTop', n);
   s.setState('fpTags', s.state('fpTags').or(i32(1).shl(n)));
   s.setState('fpStatus', s.state('fpStatus').and(~C1));
 }
-/** Reads a float or integer memory operand into the temporary slot; i32 truth. */
-function memoryToTemporary(s: Semantics, integer: boolean): E {
+/** A register's number. */
+const numberIn = (s: Semantics, n: E): Converted => ({
+  sig: s.let(slot(n).ld64()),
+  word: s.let(slot(n).ld16u(8)),
+  ok: inUse(s, n),
+});
+/** A float or integer memory operand. */
+function numberInMemory(s: Semantics, integer: boolean): Converted {
   const size = s.sizeOf(0);
   const bits = s.load(s.address(size / 8), size);
-  if (integer) return s.let(s.f.call('x87_from_int', s.normal(bits, size)));
-  return s.let(s.f.call(size === 64 ? 'x87_from_f64' : 'x87_from_f32', bits));
+  if (integer) return numberFromInteger(s.f, s.let(s.normal(bits, size)));
+  return size === 64 ? numberFromF64(s.f, bits) : numberFromF32(s.f, bits);
 }
 
 /** FADD FMUL FSUB FSUBR FDIV FDIVR by ModRM.reg (0 1 4 5 6 7). `toOther`: the result goes to ST(i). */
@@ -61,29 +66,37 @@ export function fastArithmetic(
 ): void {
   whenReady(s, () => {
     const n0 = physical(s, Z);
-    const a = slot(n0);
-    const run = (b: E, to: E) => {
-      const flip = i32(0x8000);
-      const call =
-        which === 0
-          ? s.f.call('x87_add', to, a, b, Z, Z)
-          : which === 4
-            ? s.f.call('x87_add', to, a, b, Z, flip)
-            : which === 5
-              ? s.f.call('x87_add', to, a, b, flip, Z)
-              : which === 1
-                ? s.f.call('x87_mul', to, a, b)
-                : which === 6
-                  ? s.f.call('x87_div', to, a, b)
-                  : s.f.call('x87_div', to, b, a);
-      s.if(s.let(call), () => done(s, options.pop));
+    const run = (b: Converted, to: E) => {
+      s.if(inUse(s, n0).and(b.ok), () => {
+        const a = numberIn(s, n0);
+        const call = (name: string, x: Converted, y: Converted, negate: 'x' | 'y' | null = null): E =>
+          s.f.call(
+            name,
+            to,
+            x.sig,
+            negate === 'x' ? x.word.xor(0x8000) : x.word,
+            y.sig,
+            negate === 'y' ? y.word.xor(0x8000) : y.word,
+          );
+        const done1 =
+          which === 0
+            ? call('x87_add', a, b)
+            : which === 4
+              ? call('x87_add', a, b, 'y')
+              : which === 5
+                ? call('x87_add', a, b, 'x')
+                : which === 1
+                  ? call('x87_mul', a, b)
+                  : which === 6
+                    ? call('x87_div', a, b)
+                    : call('x87_div', b, a);
+        s.if(s.let(done1), () => done(s, options.pop ? n0 : null));
+      });
     };
-    if (inMemory(s, 0)) {
-      const ok = memoryToTemporary(s, options.integer ?? false);
-      s.if(ok.and(inUse(s, n0)), () => run(i32(X87_TEMPORARY), a));
-    } else {
+    if (inMemory(s, 0)) run(numberInMemory(s, options.integer ?? false), slot(n0));
+    else {
       const n = physical(s, rm(s));
-      s.if(inUse(s, n0).and(inUse(s, n)), () => run(slot(n), options.toOther ? slot(n) : a));
+      run(numberIn(s, n), options.toOther ? slot(n) : slot(n0));
     }
   });
 }
@@ -92,9 +105,9 @@ export function fastLoad(s: Semantics, integer: boolean): void {
   if (!s.memory || ![16, 32, 64].includes(s.operands[0]!.size as number)) return;
   whenReady(s, () => {
     const n = physical(s, i32(7));
-    const ok = memoryToTemporary(s, integer);
+    const { sig, word, ok } = numberInMemory(s, integer);
     s.if(ok.and(inUse(s, n).eqz()), () => {
-      pushTemporary(s, n);
+      push(s, n, sig, word);
       done(s);
     });
   });
@@ -110,7 +123,7 @@ export function fastStore(s: Semantics, pop: boolean): void {
       const { h, finish } = s.modifyAddress(s.address(size / 8, true), size / 8);
       s.if(s.let(s.f.call(size === 64 ? 'x87_to_f64' : 'x87_to_f32', slot(n), h)), () => {
         finish();
-        done(s, pop);
+        done(s, pop ? n : null);
       });
     });
   });
@@ -131,7 +144,7 @@ export function fastStoreInteger(s: Semantics, truncate: boolean, pop: boolean):
         s.if(v.eq(narrowed), () => {
           s.store(s.address(size / 8, true), size, size === 64 ? v : v.lo());
           setStatus(s.f, flags.and(1), flags.shrU(1));
-          done(s, pop);
+          done(s, pop ? n : null);
         });
       }),
     );
@@ -144,9 +157,7 @@ export function fastLoadRegister(s: Semantics): void {
     const from = physical(s, rm(s));
     const n = physical(s, i32(7));
     s.if(inUse(s, from).and(inUse(s, n).eqz()), () => {
-      s.f.st64(Z, X87_TEMPORARY, slot(from).ld64());
-      s.f.st64(Z, X87_TEMPORARY + 8, slot(from).ld64(8));
-      pushTemporary(s, n);
+      push(s, n, slot(from).ld64(), slot(from).ld32(8));
       done(s);
     });
   });
@@ -176,7 +187,7 @@ export function fastStoreRegister(s: Semantics, pop: boolean): void {
       s.f.stV128(slot(b), 0, slot(a).ldV128());
       s.setState('fpTags', s.state('fpTags').or(i32(1).shl(b)));
       s.setState('fpStatus', s.state('fpStatus').and(~C1));
-      done(s, pop);
+      done(s, pop ? a : null);
     });
   });
 }
@@ -184,25 +195,21 @@ export function fastStoreRegister(s: Semantics, pop: boolean): void {
 export function fastCompare(s: Semantics, toFlags: boolean, pop: boolean, integer = false): void {
   whenReady(s, () => {
     const n0 = physical(s, Z);
-    const run = (b: E) => {
-      const r = s.let(s.f.call('x87_compare', slot(n0), b));
-      // 0 less, 1 equal, 2 greater, 3 not for here
-      s.if(r.ne(3), () => {
-        if (toFlags) s.setArithmeticFlags(s.let(select(r.eqz(), i32(1), select(r.eq(1), i32(0x40), Z))));
-        else {
-          const conditions = select(r.eqz(), i32(0x100), select(r.eq(1), i32(0x4000), Z));
-          s.setState('fpStatus', s.state('fpStatus').and(~0x4700).or(conditions));
-        }
-        done(s, pop);
+    const run = (b: Converted) =>
+      s.if(inUse(s, n0).and(b.ok), () => {
+        const a = numberIn(s, n0);
+        const r = s.let(s.f.call('x87_compare', a.sig, a.word, b.sig, b.word));
+        // 0 less, 1 equal, 2 greater, 3 not for here
+        s.if(r.ne(3), () => {
+          if (toFlags) s.setArithmeticFlags(s.let(select(r.eqz(), i32(1), select(r.eq(1), i32(0x40), Z))));
+          else {
+            const conditions = select(r.eqz(), i32(0x100), select(r.eq(1), i32(0x4000), Z));
+            s.setState('fpStatus', s.state('fpStatus').and(~0x4700).or(conditions));
+          }
+          done(s, pop ? n0 : null);
+        });
       });
-    };
-    if (s.operands.length && inMemory(s, 0)) {
-      const ok = memoryToTemporary(s, integer);
-      s.if(ok.and(inUse(s, n0)), () => run(i32(X87_TEMPORARY)));
-    } else {
-      const n = physical(s, rm(s));
-      s.if(inUse(s, n0).and(inUse(s, n)), () => run(slot(n)));
-    }
+    run(s.operands.length && inMemory(s, 0) ? numberInMemory(s, integer) : numberIn(s, physical(s, rm(s))));
   });
 }
 /** FCHS and FABS: the sign of whatever it is. */
@@ -221,9 +228,7 @@ export function fastConstant(s: Semantics, significand: bigint, word: number): v
   whenReady(s, () => {
     const n = physical(s, i32(7));
     s.if(inUse(s, n).eqz(), () => {
-      s.f.st64(Z, X87_TEMPORARY, i64(significand));
-      s.f.st32(Z, X87_TEMPORARY + 8, word);
-      pushTemporary(s, n);
+      push(s, n, i64(significand), i32(word));
       done(s);
     });
   });

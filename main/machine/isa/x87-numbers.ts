@@ -1,9 +1,9 @@
 // 80-bit numbers in WebAssembly: sum, product, quotient, comparison and conversions of normal numbers and zeros, rounded to nearest even.
-// Numbers are named by the address of their 16-byte slot: significand i64, then sign|exponent. Functions return 1 if they did the work and
-// 0 for operands or results that need the exact routines in main/machine/cpu/fpu.
+// A number is a significand (i64) and sign|exponent (i32), in memory one behind the other in a 16-byte slot. Functions return 1 if they did the
+// work and 0 for operands or results that need the exact routines in main/machine/cpu/fpu.
 // Invariant: a function that returns 0 has changed nothing but the temporary slot.
 
-import { E, i32, i64, select } from '../wasm/expr.ts';
+import { E, i32, i64, select, type WasmType } from '../wasm/expr.ts';
 import type { FunctionBuilder, Local } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { F, STATE, X87_TEMPORARY } from '../cpu/layout.ts';
@@ -16,6 +16,15 @@ export const C1 = 0x200;
 /** Significand and sign|exponent at an address. */
 const sigAt = (a: E): E => a.ld64();
 const wordAt = (a: E): E => a.ld16u(8);
+/** Where to put the result, then two numbers by value: significand and sign|exponent. */
+const NUMBERS: readonly WasmType[] = ['i32', 'i64', 'i32', 'i64', 'i32'];
+/** A number in locals; `ok` is 0 if it is neither normal nor zero. */
+export interface Converted {
+  sig: E;
+  word: E;
+  ok: E;
+}
+const isZero = (sig: E, exponent: E): E => sig.eqz().and(exponent.eqz());
 /** Normal: integer bit set, exponent neither 0 nor 7FFF. */
 const isNormal = (sig: E, exponent: E): E => exponent.sub(1).ltU(0x7ffe).and(sig.shrU(63n).lo());
 
@@ -40,19 +49,52 @@ function finishRounding(f: FunctionBuilder, to: E, sign: E, exponent: Local, sig
   f.return(i32(1));
 }
 
-/** Adds x87_add, x87_compare, x87_mul, x87_div, x87_from_f32, x87_from_f64, x87_from_int, x87_to_f32, x87_to_f64, x87_to_int to a module. */
+/** Writes: a double (i64), float (i32) or integer (i64) as an 80-bit number. */
+export function numberFromF64(f: FunctionBuilder, bits: E): Converted {
+  const sign = f.let(bits.shrU(48n).lo().and(0x8000));
+  const e = f.let(bits.shrU(52n).lo().and(0x7ff));
+  const zero = f.let(bits.shl(1n).eqz());
+  const sig = f.let(select(zero, i64(0), bits.shl(11n).or(i64(INTEGER))));
+  const word = f.let(select(zero, sign, e.add(16383 - 1023).or(sign)));
+  return { sig, word, ok: f.let(e.sub(1).ltU(0x7fe).or(zero)) };
+}
+export function numberFromF32(f: FunctionBuilder, bits: E): Converted {
+  const sign = f.let(bits.shrU(16).and(0x8000));
+  const e = f.let(bits.shrU(23).and(0xff));
+  const zero = f.let(bits.shl(1).eqz());
+  const sig = f.let(select(zero, i64(0), bits.zx().shl(40n).or(i64(INTEGER))));
+  const word = f.let(select(zero, sign, e.add(16383 - 127).or(sign)));
+  return { sig, word, ok: f.let(e.sub(1).ltU(0xfe).or(zero)) };
+}
+export function numberFromInteger(f: FunctionBuilder, v: E): Converted {
+  const negative = f.let(v.ltS(0n));
+  const magnitude = f.let(select(negative, i64(0).sub(v), v));
+  const n = f.let(magnitude.clz());
+  const word = i32(16383 + 63)
+    .sub(n.lo())
+    .or(negative.shl(15));
+  return { sig: f.let(magnitude.shl(n)), word: f.let(select(v.eqz(), Z, word)), ok: i32(1) };
+}
+
+/** Adds x87_add, x87_compare, x87_mul, x87_div, x87_to_f32, x87_to_f64, x87_to_int to a module. */
 export function defineX87(m: ModuleBuilder): void {
   defineToInteger(m);
-  // (to, a, b, sign to invert in a, sign to invert in b)
-  m.func('x87_add', ['i32', 'i32', 'i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [to, a0, b0, flipA, flipB] = f.params as unknown as [E, E, E, E, E];
-    const sa = f.let(sigAt(a0));
-    const wa = f.let(wordAt(a0).xor(flipA));
-    const sb = f.let(sigAt(b0));
-    const wb = f.let(wordAt(b0).xor(flipB));
+  // (to, a, b) with the operands as significand and sign|exponent
+  m.func('x87_add', NUMBERS, ['i32'], (f) => {
+    const [to, sa, wa, sb, wb] = f.params as unknown as [E, Local, Local, Local, Local];
     const ea = f.let(wa.and(0x7fff));
     const eb = f.let(wb.and(0x7fff));
-    f.if(isNormal(sa, ea).and(isNormal(sb, eb)).eqz(), () => f.return(Z));
+    f.if(isNormal(sa, ea).and(isNormal(sb, eb)).eqz(), () => {
+      // a zero and a normal number: that number; two zeros: their common sign, else plus
+      const [zeroA, zeroB] = [f.let(isZero(sa, ea)), f.let(isZero(sb, eb))];
+      const usable = zeroA.or(isNormal(sa, ea)).and(zeroB.or(isNormal(sb, eb)));
+      f.if(usable.eqz(), () => f.return(Z));
+      f.st64(to, 0, select(zeroA, sb, sa));
+      const both = select(wa.eq(wb), wa, Z);
+      f.st32(to, 8, select(zeroA, select(zeroB, both, wb), wa));
+      setStatus(f, Z, Z);
+      f.return(i32(1));
+    });
     // a becomes the larger
     f.if(ea.ltU(eb).or(ea.eq(eb).and(sa.ltU(sb))), () => {
       const s = f.let(sa);
@@ -104,17 +146,26 @@ export function defineX87(m: ModuleBuilder): void {
     );
     finishRounding(f, to, sign, ea, sig, low);
   });
-  m.func('x87_mul', ['i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [to, a, b] = f.params as unknown as [E, E, E];
-    const sa = f.let(sigAt(a));
-    const wa = f.let(wordAt(a));
-    const sb = f.let(sigAt(b));
-    const wb = f.let(wordAt(b));
+  m.func('x87_mul', NUMBERS, ['i32'], (f) => {
+    const [to, sa, wa, sb, wb] = f.params as unknown as [E, Local, Local, Local, Local];
     f.if(
       isNormal(sa, wa.and(0x7fff))
         .and(isNormal(sb, wb.and(0x7fff)))
         .eqz(),
-      () => f.return(Z),
+      () => {
+        // a product with zero
+        const usable = (sig: E, word: E): E => isNormal(sig, word).or(isZero(sig, word));
+        f.if(
+          usable(sa, wa.and(0x7fff))
+            .and(usable(sb, wb.and(0x7fff)))
+            .eqz(),
+          () => f.return(Z),
+        );
+        f.st64(to, 0, i64(0));
+        f.st32(to, 8, wa.xor(wb).and(0x8000));
+        setStatus(f, Z, Z);
+        f.return(i32(1));
+      },
     );
     const e = f.let(wa.and(0x7fff).add(wb.and(0x7fff)).sub(16383));
     f.if(e.leS(1), () => f.return(Z));
@@ -130,12 +181,8 @@ export function defineX87(m: ModuleBuilder): void {
     );
     finishRounding(f, to, f.let(wa.xor(wb).and(0x8000)), e, sig, low);
   });
-  m.func('x87_div', ['i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [to, a, b] = f.params as unknown as [E, E, E];
-    const sa = f.let(sigAt(a));
-    const wa = f.let(wordAt(a));
-    const sb = f.let(sigAt(b));
-    const wb = f.let(wordAt(b));
+  m.func('x87_div', NUMBERS, ['i32'], (f) => {
+    const [to, sa, wa, sb, wb] = f.params as unknown as [E, Local, Local, Local, Local];
     f.if(
       isNormal(sa, wa.and(0x7fff))
         .and(isNormal(sb, wb.and(0x7fff)))
@@ -160,41 +207,6 @@ export function defineX87(m: ModuleBuilder): void {
       select(rest.gtU(twice), i64(-1), select(rest.eq(twice), i64(INTEGER), i64(1))),
     );
     finishRounding(f, to, f.let(wa.xor(wb).and(0x8000)), e, q, half);
-  });
-  // (bits) -> number in the temporary slot
-  const put = (f: FunctionBuilder, sig: E, word: E): void => {
-    f.st64(Z, X87_TEMPORARY, sig);
-    f.st32(Z, X87_TEMPORARY + 8, word);
-    f.return(i32(1));
-  };
-  m.func('x87_from_f64', ['i64'], ['i32'], (f) => {
-    const bits = f.params[0] as E;
-    const sign = f.let(bits.shrU(48n).lo().and(0x8000));
-    const e = f.let(bits.shrU(52n).lo().and(0x7ff));
-    f.if(bits.shl(1n).eqz(), () => put(f, i64(0), sign));
-    f.if(e.sub(1).geU(0x7fe), () => f.return(Z));
-    put(f, bits.shl(11n).or(i64(INTEGER)), e.add(16383 - 1023).or(sign));
-  });
-  m.func('x87_from_f32', ['i32'], ['i32'], (f) => {
-    const bits = f.params[0] as E;
-    const sign = f.let(bits.shrU(16).and(0x8000));
-    const e = f.let(bits.shrU(23).and(0xff));
-    f.if(bits.shl(1).eqz(), () => put(f, i64(0), sign));
-    f.if(e.sub(1).geU(0xfe), () => f.return(Z));
-    put(f, bits.zx().shl(40n).or(i64(INTEGER)), e.add(16383 - 127).or(sign));
-  });
-  m.func('x87_from_int', ['i64'], ['i32'], (f) => {
-    const v = f.params[0] as E;
-    f.if(v.eqz(), () => put(f, i64(0), Z));
-    const magnitude = f.let(select(v.ltS(0n), i64(0).sub(v), v));
-    const n = f.let(magnitude.clz());
-    put(
-      f,
-      magnitude.shl(n),
-      i32(16383 + 63)
-        .sub(n.lo())
-        .or(select(v.ltS(0n), i32(0x8000), Z)),
-    );
   });
   /** (from, where to put the bits): rounds to a narrower format. `fraction` bits after the leading one. */
   const narrow = (name: string, fraction: number, bias: number, signShift: bigint) =>
@@ -241,16 +253,12 @@ export function defineX87(m: ModuleBuilder): void {
  */
 function defineToInteger(m: ModuleBuilder): void {
   // (a, b) -> 0 less, 1 equal, 2 greater, 3 one is neither normal nor zero
-  m.func('x87_compare', ['i32', 'i32'], ['i32'], (f) => {
-    const [a, b] = f.params as unknown as [E, E];
-    const sa = f.let(sigAt(a));
-    const wa = f.let(wordAt(a));
-    const sb = f.let(sigAt(b));
-    const wb = f.let(wordAt(b));
-    const isZero = (sig: E, word: E) => sig.eqz().and(word.and(0x7fff).eqz());
-    const usable = (sig: E, word: E) => isNormal(sig, word.and(0x7fff)).or(isZero(sig, word));
+  m.func('x87_compare', NUMBERS.slice(1), ['i32'], (f) => {
+    const [sa, wa, sb, wb] = f.params as unknown as [Local, Local, Local, Local];
+    const none = (sig: E, word: E) => isZero(sig, word.and(0x7fff));
+    const usable = (sig: E, word: E) => isNormal(sig, word.and(0x7fff)).or(none(sig, word));
     f.if(usable(sa, wa).and(usable(sb, wb)).eqz(), () => f.return(i32(3)));
-    const bothZero = isZero(sa, wa).and(isZero(sb, wb));
+    const bothZero = none(sa, wa).and(none(sb, wb));
     f.if(bothZero.or(wa.eq(wb).and(sa.eq(sb))), () => f.return(i32(1)));
     f.if(wa.xor(wb).and(0x8000), () => f.return(select(wa.and(0x8000), Z, i32(2))));
     const smaller = wa

@@ -87,7 +87,6 @@ export const SHARED_FUNCTIONS: readonly string[] = [
     'decode_trace',
   ],
   ...['kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'],
-  ...['x87_add', 'x87_compare', 'x87_mul', 'x87_div', 'x87_from_f32', 'x87_from_f64', 'x87_from_int'],
-  ...['x87_to_f32', 'x87_to_f64', 'x87_to_int'],
+  ...['x87_add', 'x87_compare', 'x87_mul', 'x87_div', 'x87_to_f32', 'x87_to_f64', 'x87_to_int'],
   ...['get_cf', 'get_pf', 'get_af', 'get_sf', 'get_of', 'get_sf_ne_of', 'set_cf_of', 'set_flags', 'read_flags'],
 ];
