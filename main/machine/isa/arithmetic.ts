@@ -131,9 +131,11 @@ const imul = (i: number, j: number) => (s: Semantics) => {
   const a = s.read(i);
   if (size === 64) {
     const lo = s.let(a.mul(b));
-    const u = s.let(s.f.call('mulhi_u', a, b));
-    const hi = s.let(u.sub(a.shrS(63n).and(b)).sub(b.shrS(63n).and(a)));
-    multiplyFlags(s, hi.ne(lo.shrS(63n)));
+    if (s.flagsWanted) {
+      const u = s.let(s.f.call('mulhi_u', a, b));
+      const hi = s.let(u.sub(a.shrS(63n).and(b)).sub(b.shrS(63n).and(a)));
+      multiplyFlags(s, hi.ne(lo.shrS(63n)));
+    }
     s.write(0, lo);
   } else if (size === 32) {
     const p = s.let(a.sx().mul(b.sx()));
