@@ -1,11 +1,14 @@
 // Translation by another thread: orders with a copy of the decoded pages go out, modules come back and are fetched by polling, since a core runs
 // without returning to the event loop. One thread serves all cores of the thread that made them.
+// The thread also reads and writes the archive of what earlier runs translated, if BULKHEAD_TRANSLATIONS names a folder for it.
 // Invariant: an answer is used only if what it was made from is still what is decoded there; when it comes never changes what a guest computes.
 
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { CodePage } from '../code-cache.ts';
 import type { HostMemory } from '../host-memory.ts';
 import { FIRST_REGION, OP, OP_BYTES, PAGE_CODE, REGION_ORIGINALS } from '../layout.ts';
+import { Archive } from './archive.ts';
+import type { ArchivedFunction, ArchiveIndex } from './archive-file.ts';
 import type { RegionFunction, RegionRequest } from './interface.ts';
 
 export interface TranslationOrder {
@@ -22,6 +25,18 @@ export interface TranslationOrder {
   }[];
   readonly requests: readonly RegionRequest[];
 }
+/** What else the thread is told. */
+export type TranslationNotice =
+  | { readonly forget: number }
+  /** The functions of an order that are in use. */
+  | { readonly keep: number; readonly functions: readonly ArchivedFunction[] }
+  /** A module of the archive is used. */
+  | { readonly used: string }
+  | { readonly write: true };
+/** What else it tells. */
+export type TranslatorNews =
+  | { readonly archive: { readonly file: string; readonly index: ArchiveIndex } | null }
+  | { readonly written: string | null };
 export interface TranslationAnswer {
   readonly order: number;
   readonly made: {
@@ -54,12 +69,18 @@ class Service {
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
   #orders = 0;
+  /** What earlier runs translated; undefined until the thread has said. */
+  archive: Archive | null | undefined;
+  /** Called with the outcome of a write. */
+  readonly #writing: ((error: string | null) => void)[] = [];
 
   constructor() {
     const { port1, port2 } = new MessageChannel();
+    const folder = process.env.BULKHEAD_TRANSLATIONS ?? null;
+    if (folder === null) this.archive = null;
     const source = import.meta.url.endsWith('.ts');
     const file = new URL(source ? './worker.ts' : '../../../translator-worker.js', import.meta.url);
-    const worker = new Worker(file, { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
+    const worker = new Worker(file, { workerData: { port: port2, folder }, transferList: [port2], execArgv: [] });
     // neither keeps the process alive
     worker.unref();
     this.#port = port1;
@@ -71,15 +92,28 @@ class Service {
     this.#waiting.set(order, w);
     this.#port.postMessage({ order, host, mode: w.mode, pages, requests: w.requests } satisfies TranslationOrder);
   }
-  forget(host: number): void {
-    this.#port.postMessage({ forget: host });
+  tell(notice: TranslationNotice): void {
+    this.#port.postMessage(notice);
+  }
+  write(done: (error: string | null) => void): void {
+    this.#writing.push(done);
+    this.tell({ write: true });
+  }
+  #hear(news: TranslatorNews): void {
+    if ('written' in news) this.#writing.shift()?.(news.written);
+    else if (news.archive === null) this.archive = null;
+    else this.archive = new Archive(news.archive.file, news.archive.index, (name) => this.tell({ used: name }));
   }
   /** Hands out the answers that have come; they may be for other hosts of this thread. */
   poll(): void {
     for (;;) {
-      const received = receiveMessageOnPort(this.#port) as { message: TranslationAnswer } | undefined;
+      const received = receiveMessageOnPort(this.#port) as { message: TranslationAnswer | TranslatorNews } | undefined;
       if (!received) return;
       const answer = received.message;
+      if (!('order' in answer)) {
+        this.#hear(answer);
+        continue;
+      }
       const w = this.#waiting.get(answer.order)!;
       this.#waiting.delete(answer.order);
       if (answer.error !== null) throw new Error(`The translator failed: ${answer.error}`);
@@ -90,7 +124,21 @@ class Service {
 }
 let service: Service | null = null;
 let hosts = 0;
-const gone = new FinalizationRegistry<number>((host) => service?.forget(host));
+const gone = new FinalizationRegistry<number>((host) => service?.tell({ forget: host }));
+
+/** Writes what has been translated so far to the archive, if there is one. @throws Error if it cannot be written */
+export async function writeTranslations(): Promise<void> {
+  const s = service;
+  if (!s || s.archive === null) return;
+  let outcome: { error: string | null } | null = null;
+  s.write((error) => (outcome = { error }));
+  while (outcome === null) {
+    await new Promise((later) => setTimeout(later, 5));
+    s.poll();
+  }
+  const { error } = outcome as { error: string | null };
+  if (error !== null) throw new Error(`The translations could not be written: ${error}`);
+}
 
 /** The same records lie at all places the function was made from. */
 function isCurrent({ mem, maps }: Waiting, { request, offsets }: RegionFunction): boolean {
@@ -115,6 +163,19 @@ export class BackgroundTranslator {
     this.#mem = mem;
     this.#deliver = deliver;
     gone.register(this, this.#host);
+    if (process.env.BULKHEAD_TRANSLATIONS !== undefined) service ??= new Service();
+  }
+
+  /** Something will come that nobody has ordered. */
+  get expecting(): boolean {
+    return service !== null && service.archive === undefined;
+  }
+  get archive(): Archive | null {
+    return service?.archive ?? null;
+  }
+  /** Says what became of an answer. */
+  keep(order: number, functions: readonly ArchivedFunction[]): void {
+    if (service?.archive !== null) service?.tell({ keep: order, functions });
   }
 
   order(mode: 32 | 64, requests: readonly RegionRequest[]): void {

@@ -1,11 +1,12 @@
-// The regions that exist: their slots in the interpreter's table, the records that enter them, and how much memory they take.
-// Invariant: a record's handler field holds a slot exactly as long as the region in that slot is valid, that is as long as none of the
-// instructions it was made from has been overwritten or forgotten.
+// The regions that exist. A module's functions are kept with the patterns of what they were made from (code-pattern.ts); each can be entered from the
+// records of any number of pages that have the same bytes: a copied or re-read page, another guest with the same kernel, a program started again.
+// Invariant: a record's handler field holds a slot exactly as long as none of the instructions its region was made from has been overwritten or
+// forgotten on that page.
 
-import { CodePage } from '../code-cache.ts';
 import type { HostMemory } from '../host-memory.ts';
-import { FIRST_REGION, OP, PAGE_CODE, REGION_ORIGINALS, REGION_SLOTS } from '../layout.ts';
-import type { RegionFunction, RegionRequest } from './interface.ts';
+import { FIRST_REGION, OP, PAGE, RAM_BASE, REGION_ORIGINALS, REGION_SLOTS } from '../layout.ts';
+import { firstByte, mapOf, matches, placeOf, type CodePattern } from './code-pattern.ts';
+import type { RegionRequest } from './interface.ts';
 
 /**
  * What a module costs besides its code, in bytes (37 KiB on Node 24), and machine code with metadata for each byte of WebAssembly: an estimate from
@@ -13,35 +14,56 @@ import type { RegionFunction, RegionRequest } from './interface.ts';
  */
 const MODULE_BYTES = 37 * 1024;
 const BYTES_PER_CODE_BYTE = 8;
+/** Part of the limit that modules may take whose code is nowhere any more. */
+const UNUSED_PART = 1 / 8;
 
+/** A function of a module, wherever it is entered. */
+interface Template {
+  readonly pattern: CodePattern;
+  readonly name: string;
+  readonly module: LoadedModule;
+}
+/** A template in a page. */
 interface Region {
   readonly slot: number;
   readonly request: RegionRequest;
-  readonly offsets: ReadonlySet<number>;
-  readonly module: LoadedModule;
+  readonly template: Template;
 }
 interface LoadedModule {
   readonly table: WebAssembly.Table;
+  readonly exported: WebAssembly.Exports;
   readonly bytes: number;
+  readonly templates: Template[];
   readonly regions: Set<Region>;
+}
+/** A function to keep. */
+export interface Made {
+  readonly name: string;
+  readonly pattern: CodePattern;
+  /** Where to enter it at once. */
+  readonly request: RegionRequest | null;
 }
 
 export class RegionCache {
   readonly #mem: HostMemory;
   readonly #limit: number;
-  /** Oldest first. */
+  /** Those that were used longest ago first. */
   readonly #modules = new Set<LoadedModule>();
+  /** By placeOf; those with most instructions first. */
+  readonly #places = new Map<number, Template[]>();
   readonly #frames = new Map<number, Set<Region>>();
   readonly #free: number[] = [];
   #next = FIRST_REGION;
+  #unused = 0;
   /** Estimated bytes of all modules that are alive. */
   bytes = 0;
-  /** Since the host started: regions made, regions that died with their code, modules thrown away for want of room. */
+  /** Since the host started: regions entered from new code, and from code that was there; regions that died with their page's code; modules thrown away. */
   made = 0;
+  reused = 0;
   invalidated = 0;
   evicted = 0;
 
-  /** @param limit bytes of translated code and what belongs to it; beyond it the oldest modules are thrown away. */
+  /** @param limit bytes of translated code and what belongs to it; beyond it modules are thrown away. */
   constructor(mem: HostMemory, limit: number) {
     this.#mem = mem;
     this.#limit = limit;
@@ -55,53 +77,110 @@ export class RegionCache {
   /** The record is still what was decoded at its place, in the requested mode, and enters no region. */
   isCurrent({ record, frame, key }: RegionRequest): boolean {
     const { u16, u32 } = this.#mem;
-    const map = u32[(PAGE_CODE >> 2) + frame]!;
-    if (map === 0 || u32[(map + CodePage.key) >> 2] !== key) return false;
+    const map = mapOf(this.#mem, frame, key);
+    if (map === 0) return false;
     const handler = u16[(record + OP.handler) >> 1]!;
     return u32[(map >> 2) + u16[(record + OP.pageOffset) >> 1]!] === record && handler !== 0 && handler < FIRST_REGION;
   }
 
-  /** Makes the functions of a module what their records enter. */
-  add(
-    table: WebAssembly.Table,
-    exported: WebAssembly.Exports,
-    functions: readonly RegionFunction[],
-    codeBytes: number,
-  ): void {
-    const module: LoadedModule = {
-      table,
-      bytes: MODULE_BYTES + codeBytes * BYTES_PER_CODE_BYTE,
-      regions: new Set(),
-    };
-    const { u16 } = this.#mem;
-    for (const { name, request, offsets } of functions) {
-      const slot = this.#free.pop() ?? (this.#next < REGION_SLOTS ? this.#next++ : 0);
-      if (slot === 0) break;
-      if (table.length <= slot) table.grow(Math.max(1024, slot + 1 - table.length));
-      table.set(slot, exported[name]);
-      const region: Region = { slot, request, offsets: new Set(offsets), module };
-      const handler = (request.record + OP.handler) >> 1;
-      u16[(REGION_ORIGINALS >> 1) + slot] = u16[handler]!;
-      u16[handler] = slot;
-      module.regions.add(region);
-      let here = this.#frames.get(request.frame);
-      if (!here) this.#frames.set(request.frame, (here = new Set()));
-      here.add(region);
-      this.made++;
-    }
-    if (module.regions.size === 0) return;
+  /** Keeps the functions of a module, and makes them what their records enter. */
+  add(table: WebAssembly.Table, exported: WebAssembly.Exports, functions: readonly Made[], codeBytes: number): void {
+    const bytes = MODULE_BYTES + codeBytes * BYTES_PER_CODE_BYTE;
+    const module: LoadedModule = { table, exported, bytes, templates: [], regions: new Set() };
     this.#modules.add(module);
-    this.bytes += module.bytes;
-    for (const oldest of this.#modules) {
-      if (this.bytes <= this.#limit || oldest === module) break;
-      this.evicted++;
-      for (const region of [...oldest.regions]) this.#drop(region);
+    this.bytes += bytes;
+    this.#unused += bytes;
+    for (const { name, pattern, request } of functions) {
+      const template: Template = { pattern, name, module };
+      module.templates.push(template);
+      const place = placeOf(pattern.key, pattern.entry, firstByte(pattern));
+      const there = this.#places.get(place);
+      if (!there) this.#places.set(place, [template]);
+      else {
+        there.push(template);
+        there.sort((a, b) => b.pattern.offsets.length - a.pattern.offsets.length);
+      }
+      if (request && this.isCurrent(request) && this.#enter(template, request)) this.made++;
     }
+    this.#makeRoom(module);
+  }
+
+  /**
+   * Lets a record enter code that was made from the same bytes, if there is any.
+   * @param decode writes the record at an offset of the record's page (and what follows it)
+   */
+  reuse(request: RegionRequest, decode: (map: number, offset: number) => void): boolean {
+    const { u8, u16, u32 } = this.#mem;
+    const { frame, key } = request;
+    const entry = u16[(request.record + OP.pageOffset) >> 1]!;
+    const there = this.#places.get(placeOf(key, entry, u8[RAM_BASE + frame * PAGE + entry]!));
+    if (!there) return false;
+    for (const template of there) {
+      if (!matches(this.#mem, frame, template.pattern)) continue;
+      const map = mapOf(this.#mem, frame, key);
+      const { offsets } = template.pattern;
+      for (const o of offsets) if (u32[(map >> 2) + o] === 0) decode(map, o);
+      if (!this.isCurrent(request) || !offsets.every((o) => u32[(map >> 2) + o] !== 0)) return false;
+      if (!this.#enter(template, request)) return false;
+      this.reused++;
+      this.#modules.delete(template.module);
+      this.#modules.add(template.module);
+      return true;
+    }
+    return false;
+  }
+
+  /** False if there is no slot left. */
+  #enter(template: Template, request: RegionRequest): boolean {
+    const { module } = template;
+    const slot = this.#free.pop() ?? (this.#next < REGION_SLOTS ? this.#next++ : 0);
+    if (slot === 0) return false;
+    const { table } = module;
+    if (table.length <= slot) table.grow(Math.max(1024, slot + 1 - table.length));
+    table.set(slot, module.exported[template.name]);
+    const region: Region = { slot, request, template };
+    const { u16 } = this.#mem;
+    const handler = (request.record + OP.handler) >> 1;
+    u16[(REGION_ORIGINALS >> 1) + slot] = u16[handler]!;
+    u16[handler] = slot;
+    if (module.regions.size === 0) this.#unused -= module.bytes;
+    module.regions.add(region);
+    let here = this.#frames.get(request.frame);
+    if (!here) this.#frames.set(request.frame, (here = new Set()));
+    here.add(region);
+    return true;
+  }
+
+  /** Throws modules away until the rest is within the limits: first what is entered from nowhere. */
+  #makeRoom(newest: LoadedModule): void {
+    for (const module of this.#modules) {
+      if (this.bytes <= this.#limit && this.#unused <= this.#limit * UNUSED_PART) return;
+      if (module.regions.size === 0 && module !== newest) this.#evict(module);
+    }
+    for (const module of this.#modules) {
+      if (this.bytes <= this.#limit) return;
+      if (module !== newest) this.#evict(module);
+    }
+  }
+  #evict(module: LoadedModule): void {
+    this.evicted++;
+    for (const region of [...module.regions]) this.#drop(region);
+    for (const template of module.templates) {
+      const { pattern } = template;
+      const place = placeOf(pattern.key, pattern.entry, firstByte(pattern));
+      const rest = this.#places.get(place)!.filter((t) => t !== template);
+      if (rest.length > 0) this.#places.set(place, rest);
+      else this.#places.delete(place);
+    }
+    this.#modules.delete(module);
+    this.bytes -= module.bytes;
+    this.#unused -= module.bytes;
   }
 
   /** Nothing enters the region any more; one that is running leaves by itself. */
   #drop(region: Region): void {
-    const { slot, request, module } = region;
+    const { slot, request, template } = region;
+    const { module } = template;
     const { u16 } = this.#mem;
     const handler = (request.record + OP.handler) >> 1;
     // an overwritten record has lost its handler already
@@ -112,9 +191,7 @@ export class RegionCache {
     here.delete(region);
     if (here.size === 0) this.#frames.delete(request.frame);
     module.regions.delete(region);
-    if (module.regions.size > 0) return;
-    this.#modules.delete(module);
-    this.bytes -= module.bytes;
+    if (module.regions.size === 0) this.#unused += module.bytes;
   }
 
   /** The instruction at an offset of a frame changes: regions made from it die. */
@@ -122,7 +199,7 @@ export class RegionCache {
     const here = this.#frames.get(frame);
     if (!here) return;
     for (const region of [...here])
-      if (region.offsets.has(offset)) {
+      if (includes(region.template.pattern.offsets, offset)) {
         this.invalidated++;
         this.#drop(region);
       }
@@ -138,4 +215,15 @@ export class RegionCache {
   everythingGone(): void {
     for (const frame of [...this.#frames.keys()]) this.pageGone(frame);
   }
+}
+
+/** In an ascending list. */
+function includes(offsets: Uint16Array, wanted: number): boolean {
+  let [from, to] = [0, offsets.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (offsets[middle]! < wanted) from = middle + 1;
+    else to = middle;
+  }
+  return offsets[from] === wanted;
 }

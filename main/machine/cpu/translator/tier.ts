@@ -2,13 +2,15 @@
 // Invariant: whether, when and what is translated never changes what a guest computes, how many instructions it retires, or when an
 // interrupt reaches it: a region is entered and left only between two instructions and hands the fuel back exactly.
 
-import type { CodeListener } from '../code-cache.ts';
+import { CodePage, type CodeListener } from '../code-cache.ts';
 import type { CpuCore } from '../core.ts';
-import { F, HEAT_START, STATE } from '../layout.ts';
-import { Hotness } from './hotness.ts';
+import { ARENA_END, F, HEAT_START, OP, PAGE, RAM_BASE, STATE } from '../layout.ts';
+import type { Archive } from './archive.ts';
 import { BackgroundTranslator, type Translation } from './background.ts';
+import { patternOf } from './code-pattern.ts';
+import { Hotness } from './hotness.ts';
 import type { RegionFunction, RegionRequest, TranslateRegions } from './interface.ts';
-import { RegionCache } from './region-cache.ts';
+import { RegionCache, type Made } from './region-cache.ts';
 
 export interface TierOptions {
   /** Jumps to a place before it is translated. */
@@ -21,7 +23,7 @@ export interface TierOptions {
   readonly background: boolean;
 }
 export const TIER_DEFAULTS: TierOptions = {
-  threshold: 2048,
+  threshold: 2064,
   cacheBytes: 256 * 1024 * 1024,
   batch: 16,
   background: true,
@@ -32,23 +34,40 @@ export const TIER_DEFAULTS: TierOptions = {
  */
 export const LONGEST_RUN = 200_000;
 
+/** Bytes of the arena that decoding one region takes at most. */
+const DECODING = 1024 * 1024;
+
 /** Times HEAT_STEP more jumps before a refused place is tried again. */
 const PATIENCE = 64;
 
+/** Plain numbers, since the host started; may be sent to another thread. */
 export interface TierStatistics {
-  /** Estimated bytes of translated code and its metadata. */
+  /** Estimated bytes of translated code and its metadata that are held now. */
   bytes: number;
-  /** Regions that can be entered. */
+  /** Regions that can be entered now. */
   regions: number;
-  /** Since the start: regions made, dead with their code, modules evicted, places the translator could not take, modules, ms spent on them (in whatever thread). */
+  /** Regions entered after a translation of theirs. */
   made: number;
+  /** Regions entered without one: their bytes had been translated on another page, for another guest, or by an earlier run. */
+  reused: number;
+  /** Regions that died with the code they were made from. */
   invalidated: number;
+  /** Modules thrown away for want of room. */
   evicted: number;
+  /** Places the translator could not take, and was not asked about again. */
   refused: number;
+  /** Modules translated by this run, and taken from the archive of earlier ones. */
   modules: number;
+  loaded: number;
+  /** Guest instructions translated by this run, and bytes of WebAssembly they became. */
+  instructions: number;
+  codeBytes: number;
+  /** ms spent translating and validating, in whatever thread; and the longest translation in one go. */
   milliseconds: number;
-  /** ms of the longest translation in one go. */
   longest: number;
+  /** ms that guests waited for the tier in all, and the longest such wait. (V8 compiles what is called first on top of that.) */
+  stalled: number;
+  longestStall: number;
 }
 
 /** What the interpreter of one code width shares with translated code. */
@@ -70,9 +89,16 @@ export class Tier implements CodeListener {
   readonly #underway = new Set<number>();
   /** Records the translator refused, and how often they may be heated before it is asked again: code around them may be known by then. */
   readonly #refused = new Map<number, number>();
+  /** Modules of the archive that have been loaded. */
+  readonly #known = new Set<WebAssembly.Module>();
+  #loaded = 0;
   #modules = 0;
+  #instructions = 0;
+  #codeBytes = 0;
   #milliseconds = 0;
   #longest = 0;
+  #stalled = 0;
+  #longestStall = 0;
 
   constructor(
     core: CpuCore,
@@ -91,8 +117,21 @@ export class Tier implements CodeListener {
     core.mem.code.listener = this;
   }
 
+  /** Does something the guest waits for. */
+  #stall<T>(work: () => T): T {
+    const start = performance.now();
+    const result = work();
+    const milliseconds = performance.now() - start;
+    this.#stalled += milliseconds;
+    this.#longestStall = Math.max(this.#longestStall, milliseconds);
+    return result;
+  }
+
   /** From generated code: HEAT_STEP more jumps went to a record of the page that runs now. */
   hot(record: number): void {
+    const { i32 } = this.#core.mem;
+    const request = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key: i32[(STATE + F.mode) >> 2]! };
+    if (this.#reuse(request)) return;
     const patience = this.#refused.get(record);
     if (patience !== undefined) {
       if (patience > 0) this.#refused.set(record, patience - 1);
@@ -105,15 +144,49 @@ export class Tier implements CodeListener {
       return;
     }
     if (this.#underway.has(record) || !this.#hotness.heat(record)) return;
-    const { i32 } = this.#core.mem;
-    const request = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key: i32[(STATE + F.mode) >> 2]! };
     if (!this.#cache.isCurrent(request)) return;
     this.#queue.set(record, request);
     if (this.#queue.size >= this.#options.batch) this.translateQueue();
   }
 
+  /** Code that was made from the same bytes elsewhere, or before they were last changed. */
+  #reuse(request: RegionRequest): boolean {
+    if (!this.#cache.isCurrent(request)) return false;
+    const { u32 } = this.#core.mem;
+    // decoding must not fill the arena, which would throw away what is being put together
+    if (u32[CodePage.next >> 2]! > ARENA_END - DECODING) return false;
+    const decode = (map: number, offset: number): void => {
+      const { env } = this.#shared((request.key & 2) !== 0 ? 64 : 32);
+      (env.decode_trace as (page: number, offset: number, map: number) => number)(
+        ...([RAM_BASE + request.frame * PAGE, offset, map] as const),
+      );
+    };
+    if (this.#cache.reuse(request, decode)) return true;
+    const archive = this.#background?.archive;
+    if (!archive || !this.#stall(() => this.#load(archive, request))) return false;
+    return this.#cache.reuse(request, decode);
+  }
+  /** Loads a module of an earlier run that has code for a place. */
+  #load(archive: Archive, { record, frame, key }: RegionRequest): boolean {
+    const { mem } = this.#core;
+    const entry = mem.u16[(record + OP.pageOffset) >> 1]!;
+    const known = archive.find(mem, frame, key, entry, mem.u8[RAM_BASE + frame * PAGE + entry]!);
+    // it has been here and was evicted, or there is no room for it
+    if (!known || this.#known.has(known.module)) return false;
+    this.#known.add(known.module);
+    const { table, env } = this.#shared(known.mode);
+    const instance = new WebAssembly.Instance(known.module, { env });
+    const functions = known.functions.map(({ name, pattern }) => ({ name, pattern, request: null }));
+    this.#cache.add(table, instance.exports, functions, known.codeBytes);
+    this.#loaded++;
+    return true;
+  }
+
   /** Translates what waits. */
   translateQueue(): void {
+    this.#stall(() => this.#translateQueue());
+  }
+  #translateQueue(): void {
     const requests = [...this.#queue.values()].filter((request) => this.#cache.isCurrent(request));
     this.#queue.clear();
     for (const mode of [32, 64] as const) {
@@ -128,17 +201,23 @@ export class Tier implements CodeListener {
 
   /** Between runs of generated code: takes what another thread has translated. */
   poll(): void {
-    if (this.#background && this.#background.outstanding > 0) this.#background.poll();
+    const background = this.#background;
+    if (background && (background.outstanding > 0 || background.expecting)) this.#stall(() => background.poll());
   }
   /** Translations another thread still has to do. */
   get outstanding(): number {
     return this.#background?.outstanding ?? 0;
   }
-  #delivered({ mode, requests, made, current, milliseconds }: Translation): void {
+  #delivered({ order, mode, requests, made, current, milliseconds }: Translation): void {
     for (const { record } of requests) this.#underway.delete(record);
     this.#note(requests, made?.functions ?? [], milliseconds);
     const alive = current.filter(({ request }) => this.#cache.isCurrent(request));
-    if (made && alive.length > 0) this.#load(mode, made.module, alive, made.codeBytes);
+    const kept = made && alive.length > 0 ? this.#keep(mode, made.module, alive, made.codeBytes) : [];
+    if (made)
+      this.#background!.keep(
+        order,
+        kept.map(({ name, pattern }) => ({ name, pattern })),
+      );
   }
   /** Remembers what was refused. */
   #note(requests: readonly RegionRequest[], functions: readonly RegionFunction[], milliseconds: number): void {
@@ -147,17 +226,24 @@ export class Tier implements CodeListener {
     this.#milliseconds += milliseconds;
     this.#longest = Math.max(this.#longest, milliseconds);
   }
-  #load(mode: 32 | 64, module: WebAssembly.Module, functions: readonly RegionFunction[], codeBytes: number): void {
+  #keep(mode: 32 | 64, module: WebAssembly.Module, functions: readonly RegionFunction[], codeBytes: number): Made[] {
     const { table, env } = this.#shared(mode);
     const instance = new WebAssembly.Instance(module, { env });
-    this.#cache.add(table, instance.exports, functions, codeBytes);
+    const { mem } = this.#core;
+    const kept = functions.map(({ name, request, offsets }) => ({
+      ...{ name, request, pattern: patternOf(mem, request, offsets) },
+    }));
+    this.#cache.add(table, instance.exports, kept, codeBytes);
     this.#modules++;
+    this.#codeBytes += codeBytes;
+    for (const { instructions } of functions) this.#instructions += instructions;
+    return kept;
   }
 
   #compile(mode: 32 | 64, requests: readonly RegionRequest[]): void {
     const start = performance.now();
     const made = this.#translate(this.#core, mode, requests);
-    if (made) this.#load(mode, new WebAssembly.Module(made.bytes), made.functions, made.bytes.length);
+    if (made) this.#keep(mode, new WebAssembly.Module(made.bytes), made.functions, made.bytes.length);
     this.#note(requests, made?.functions ?? [], performance.now() - start);
   }
 
@@ -177,10 +263,13 @@ export class Tier implements CodeListener {
   }
 
   statistics(): TierStatistics {
-    const { bytes, live, made, invalidated, evicted } = this.#cache;
+    const { bytes, live, made, reused, invalidated, evicted } = this.#cache;
     return {
-      ...{ bytes, regions: live, made, invalidated, evicted, refused: this.#refused.size },
-      ...{ modules: this.#modules, milliseconds: this.#milliseconds, longest: this.#longest },
+      ...{ bytes, regions: live, made, reused, invalidated, evicted, refused: this.#refused.size },
+      ...{ modules: this.#modules, loaded: this.#loaded },
+      ...{ instructions: this.#instructions, codeBytes: this.#codeBytes },
+      ...{ milliseconds: this.#milliseconds, longest: this.#longest },
+      ...{ stalled: this.#stalled, longestStall: this.#longestStall },
     };
   }
 }

@@ -3,7 +3,8 @@
 
 import { workerData, type MessagePort } from 'node:worker_threads';
 import { OP_BYTES, PAGE_CODE, RAM_BASE } from '../layout.ts';
-import type { TranslationAnswer, TranslationOrder } from './background.ts';
+import { ArchiveKeeper } from './archive-keeper.ts';
+import type { TranslationAnswer, TranslationNotice, TranslationOrder, TranslatorNews } from './background.ts';
 import { translateRegions } from './translate.ts';
 
 /** A copy of what translation reads of one host's memory. It grows to the highest address it has been sent. */
@@ -22,24 +23,44 @@ class CodeCopy {
   }
 }
 
-const { port } = workerData as { port: MessagePort };
+const { port, folder } = workerData as { port: MessagePort; folder: string | null };
 const hosts = new Map<number, CodeCopy>();
+const tell = (news: TranslatorNews): void => port.postMessage(news);
+const keeper = openArchive();
 
-function translate({ host, mode, pages, requests }: TranslationOrder): TranslationAnswer['made'] {
+function openArchive(): ArchiveKeeper | null {
+  if (folder === null) return null;
+  try {
+    const k = new ArchiveKeeper(folder);
+    tell({ archive: { file: k.file, index: k.index() ?? { run: 0, base: 0, modules: [] } } });
+    return k;
+  } catch {
+    // without its own files there is no version to go by
+    tell({ archive: null });
+    return null;
+  }
+}
+
+function translate({ order, host, mode, pages, requests }: TranslationOrder): TranslationAnswer['made'] {
   let mem = hosts.get(host);
   if (!mem) hosts.set(host, (mem = new CodeCopy()));
   for (const page of pages) mem.take(page);
   const made = translateRegions({ mem }, mode, requests);
+  if (made) keeper?.made(order, mode, made.bytes);
   return (
     made && { functions: made.functions, codeBytes: made.bytes.length, module: new WebAssembly.Module(made.bytes) }
   );
 }
 
-port.on('message', (order: TranslationOrder | { forget: number }) => {
-  if ('forget' in order) {
-    hosts.delete(order.forget);
-    return;
-  }
+function hear(notice: TranslationNotice): void {
+  if ('forget' in notice) hosts.delete(notice.forget);
+  else if ('keep' in notice) keeper?.keep(notice.keep, notice.functions);
+  else if ('used' in notice) keeper?.used(notice.used);
+  else tell({ written: keeper?.write() ?? null });
+}
+
+port.on('message', (order: TranslationOrder | TranslationNotice) => {
+  if (!('order' in order)) return hear(order);
   const start = performance.now();
   let made: TranslationAnswer['made'] = null;
   let error: string | null = null;

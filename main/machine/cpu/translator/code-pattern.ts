@@ -1,0 +1,73 @@
+// What a region was made from, apart from where it lies: the mode, the page offsets of its instructions and their bytes. Two pages with the same
+// pattern enter the same code. Invariant: a pattern matches a frame only if every byte the region was translated from is there.
+
+import { CodePage } from '../code-cache.ts';
+import { OP, PAGE, PAGE_CODE, RAM_BASE } from '../layout.ts';
+import type { RegionRequest } from './interface.ts';
+
+export interface CodePattern {
+  /** ModeKey. */
+  readonly key: number;
+  /** Page offset at which the region is entered. */
+  readonly entry: number;
+  /** Page offsets of all its instructions. */
+  readonly offsets: Uint16Array;
+  /** Begin and end of each run of bytes, in turn; ascending, and they do not touch. */
+  readonly runs: Uint16Array;
+  /** The bytes of all runs, one behind the other. */
+  readonly bytes: Uint8Array;
+}
+/** What is read of a host's memory. */
+interface Memory {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+}
+
+/** The decoded page of a frame, 0 if there is none for that mode. */
+export function mapOf(mem: Memory, frame: number, key: number): number {
+  const map = mem.u32[(PAGE_CODE >> 2) + frame]!;
+  return map !== 0 && mem.u32[(map + CodePage.key) >> 2] === key ? map : 0;
+}
+
+/** The pattern of instructions that are all decoded. @param offsets their page offsets */
+export function patternOf(mem: Memory, request: RegionRequest, offsets: readonly number[]): CodePattern {
+  const map = mapOf(mem, request.frame, request.key);
+  const sorted = Uint16Array.from(offsets).sort();
+  const runs: number[] = [];
+  for (const at of sorted) {
+    const end = at + mem.u8[mem.u32[(map >> 2) + at]! + OP.length]!;
+    if (runs.length > 0 && at <= runs.at(-1)!) runs[runs.length - 1] = Math.max(end, runs.at(-1)!);
+    else runs.push(at, end);
+  }
+  const page = RAM_BASE + request.frame * PAGE;
+  const bytes: number[] = [];
+  for (let n = 0; n < runs.length; n += 2)
+    for (let at = runs[n]!; at < runs[n + 1]!; at++) bytes.push(mem.u8[page + at]!);
+  const entry = mem.u16[(request.record + OP.pageOffset) >> 1]!;
+  return { key: request.key, entry, offsets: sorted, runs: Uint16Array.from(runs), bytes: Uint8Array.from(bytes) };
+}
+
+/** Whether the frame's bytes are those of the pattern. */
+export function matches(mem: Memory, frame: number, { runs, bytes }: CodePattern): boolean {
+  const page = RAM_BASE + frame * PAGE;
+  const { u8 } = mem;
+  let n = 0;
+  for (let k = 0; k < runs.length; k += 2)
+    for (let at = page + runs[k]!, end = page + runs[k + 1]!; at < end; at++) if (u8[at] !== bytes[n++]) return false;
+  return true;
+}
+
+/** Patterns with equal numbers may match the same place; others cannot. */
+export function placeOf(key: number, entry: number, firstByte: number): number {
+  return (key * PAGE + entry) * 256 + firstByte;
+}
+/** The byte at which a pattern is entered. */
+export function firstByte({ entry, runs, bytes }: CodePattern): number {
+  let n = 0;
+  for (let k = 0; k < runs.length; k += 2) {
+    if (entry < runs[k + 1]!) return bytes[n + entry - runs[k]!]!;
+    n += runs[k + 1]! - runs[k]!;
+  }
+  throw new RangeError('A pattern contains its entry.');
+}
