@@ -38,6 +38,8 @@ if (!app.requestSingleInstanceLock()) {
 
 function run(): void {
   const preferences = new PreferencesFile(app.getPath('userData'));
+  // what hosts translate is kept for the next run; the engine's threads inherit this
+  process.env.BULKHEAD_TRANSLATIONS ??= path.join(app.getPath('userData'), 'translations');
   const openRequests = new OpenRequests();
   /** Files that were saved or opened in earlier sessions, as the engine keeps them. */
   const remembered = path.join(app.getPath('userData'), 'files.json');
