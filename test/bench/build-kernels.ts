@@ -22,7 +22,7 @@ const WIDTH: Readonly<Record<Bits, string>> = {
   64: '-m64 -mno-red-zone -mcmodel=small',
 };
 const CLANG =
-  '--target=wasm32 -O2 -ffreestanding -fno-vectorize -fno-slp-vectorize -fno-builtin -mbulk-memory -nostdlib -Wl,--no-entry -DHOSTED';
+  '--target=wasm32 -O2 -ffreestanding -fno-vectorize -fno-slp-vectorize -fno-unroll-loops -fno-builtin -mbulk-memory -nostdlib -Wl,--no-entry -DHOSTED';
 
 /** Runs a compiler on `args`; what stands in the way is a sentence. */
 function compile(program: string, args: readonly string[], file: string): Built {

@@ -100,7 +100,7 @@ export function chart({ tables }: Results): string {
     }
     rows.forEach((row, n) => {
       const middle = top + n * ROW + ROW / 2;
-      parts.push(text(LEFT - 14, middle + 4, row, 'end'));
+      parts.push(text(LEFT - 22, middle + 4, row, 'end'));
       for (const { column, mark, values } of columns) {
         const value = values.get(row);
         if (value === undefined) continue;
