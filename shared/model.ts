@@ -48,6 +48,10 @@ export const DiskSpec = z.strictObject({
   /** Device name in the guest. */
   vdev: z.string().min(1).max(16),
   readOnly: z.boolean().default(false),
+  /** Copy on write: the image stays as it is, and what the guest writes goes to an image that the lab makes above it. */
+  overlay: z.boolean().optional(),
+  /** Set by the lab once it has made that image, which is then the `path`: the image below it. */
+  base: z.string().min(1).optional(),
 });
 export type DiskSpec = z.output<typeof DiskSpec>;
 

@@ -1,7 +1,8 @@
 // `npm run lab -- <scenario.yml> [--json report.json]`: runs a scenario without a window.
 // Exit status: 0 every step held, 1 a step did not, 2 the scenario or an argument was refused and nothing was started.
 
-import { accessSync, constants, renameSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { BulkheadError, toSentences } from '../../shared/errors.ts';
@@ -71,12 +72,15 @@ async function main(): Promise<number> {
     return 2;
   }
   for (const i of loaded.ignored) console.log(`Ignored, not known here: ${i}`);
+  // what is copied on write ends with the run
+  const diskFolder = path.join(tmpdir(), `bulkhead-scenario-${process.pid}.disks`);
   const lab = new Lab({
     name: 'scenario',
     path: path.resolve(file),
     seed: loaded.scenario.seed,
     spawn: spawnHostWorker,
     readKernel,
+    diskFolder,
   });
   try {
     const report = await runScenario(lab, loaded, quiet ? () => {} : (line) => console.log(line));
@@ -91,6 +95,7 @@ async function main(): Promise<number> {
     return report.passed ? 0 : 1;
   } finally {
     await lab.close();
+    rmSync(diskFolder, { recursive: true, force: true });
   }
 }
 

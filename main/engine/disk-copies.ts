@@ -1,8 +1,9 @@
 // Where the disks go that are copied along with a domain: an image per host, beside the original.
 // Invariant: a file that this lab did not make itself is never overwritten.
 
-import { closeSync, existsSync, ftruncateSync, openSync, statSync, unlinkSync } from 'node:fs';
-import type { DomainSpec } from '../../shared/model.ts';
+import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
+import type { DiskSpec, DomainSpec } from '../../shared/model.ts';
+import { diskBytes } from './disk-files.ts';
 
 export class DiskCopies {
   /** Images that migrations of this lab made. */
@@ -19,10 +20,11 @@ export class DiskCopies {
     return !existsSync(path) || this.#made.has(path);
   }
 
-  /** An image of zeros of the same size. */
-  make(original: string, path: string): void {
+  /** A raw image of zeros, as large as the disk is to its guest. */
+  make(original: DiskSpec, path: string): void {
+    const bytes = diskBytes(original);
     const fd = openSync(path, 'w');
-    ftruncateSync(fd, statSync(original).size);
+    ftruncateSync(fd, bytes);
     closeSync(fd);
     this.#made.add(path);
   }
@@ -45,9 +47,14 @@ export class DiskCopies {
     return {
       spec: {
         ...spec,
-        disks: spec.disks.map((d, n) => (copied.includes(n) ? { ...d, path: this.pathOn(d.path, host, hosts) } : d)),
+        disks: spec.disks.map((d, n) => (copied.includes(n) ? copyOf(d, this.pathOn(d.path, host, hosts)) : d)),
       },
       copied,
     };
   }
+}
+
+/** A disk whose contents are in a raw image of its own: nothing lies below it any more. */
+function copyOf({ overlay: _overlay, base: _base, ...disk }: DiskSpec, path: string): DiskSpec {
+  return { ...disk, path, format: disk.format === 'iso' ? 'iso' : 'raw' };
 }

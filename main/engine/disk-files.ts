@@ -26,19 +26,41 @@ export function openDisks(specs: readonly DiskSpec[]): OpenDisk[] {
 /** Most images one over another. */
 const MAX_LAYERS = 16;
 
+/** Size of a disk as its guest sees it. @throws BulkheadError when its image cannot be opened */
+export function diskBytes(spec: DiskSpec): number {
+  const disk = openDisk({ ...spec, readOnly: true });
+  disk.close();
+  return disk.bytes;
+}
+
+/** A disk whose image is opened with the first access to it: until then somebody else may write to it. */
+export function openWhenUsed(spec: DiskSpec): OpenDisk {
+  let opened: OpenDisk | null = null;
+  const disk = (): OpenDisk => (opened ??= openDisk(spec));
+  return {
+    get bytes() {
+      return disk().bytes;
+    },
+    read: (offset, length) => disk().read(offset, length),
+    write: (offset, data) => disk().write(offset, data),
+    flush: () => disk().flush(),
+    close: () => opened?.close(),
+  };
+}
+
 function openDisk(spec: DiskSpec): OpenDisk {
   const readOnly = spec.readOnly || spec.format === 'iso';
   return spec.format === 'qcow2' ? openQcow2(spec.path, readOnly, 0) : openFile(spec.path, readOnly);
 }
 
-/** An image and what it lies over: the base is opened for reading, as raw or qcow2 by how it begins. */
+/** An image and what it lies over: the base is opened for reading, in the format that the image names, else by how it begins. */
 function openQcow2(file: string, readOnly: boolean, depth: number): OpenDisk {
   const open: OpenDisk[] = [openFile(file, readOnly)];
   const layer = open[0]!;
   try {
-    const name = qcow2Backing(layer);
-    if (name !== null && depth >= MAX_LAYERS) throw new Qcow2Error(`More than ${MAX_LAYERS} images lie below it.`);
-    const base = name === null ? null : openBase(path.resolve(path.dirname(file), name), depth + 1);
+    const below = qcow2Backing(layer);
+    if (below && depth >= MAX_LAYERS) throw new Qcow2Error(`More than ${MAX_LAYERS} images lie below it.`);
+    const base = below && openBase(path.resolve(path.dirname(file), below.name), below.format, depth + 1);
     if (base) open.push(base);
     const image = new Qcow2Image(layer, base);
     if (!readOnly && image.readOnlyBecause) throw new Qcow2Error(`It can only be read. ${image.readOnlyBecause}`);
@@ -62,8 +84,11 @@ function openQcow2(file: string, readOnly: boolean, depth: number): OpenDisk {
   }
 }
 
-function openBase(file: string, depth: number): OpenDisk {
+/** @param format as the image above names it: a raw base stays raw, whatever a guest once wrote at its beginning; null = by how it begins */
+function openBase(file: string, format: string | null, depth: number): OpenDisk {
+  if (format === 'qcow2') return openQcow2(file, true, depth);
   const raw = openFile(file, true);
+  if (format === 'raw') return raw;
   const magic = raw.read(0, 4);
   if (!(magic[0] === 0x51 && magic[1] === 0x46 && magic[2] === 0x49 && magic[3] === 0xfb)) return raw;
   raw.close();

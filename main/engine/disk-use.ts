@@ -6,8 +6,20 @@ import type { DiskSpec, DomainSpec } from '../../shared/model.ts';
 import type { Lab } from './lab.ts';
 import { isOnHost } from './lab-domain.ts';
 
-/** Whether the guest may write to it. */
-export const isWritable = (disk: DiskSpec): boolean => !disk.readOnly && disk.format !== 'iso';
+/** Whether it is to be copied on write and has no image of its own for that yet. */
+export const isOverlayWished = (disk: DiskSpec): boolean => disk.overlay === true && disk.base === undefined;
+/** Whether the guest may write to its image. */
+export const isWritable = (disk: DiskSpec): boolean =>
+  !disk.readOnly && disk.format !== 'iso' && !isOverlayWished(disk);
+
+/** The images that a disk takes: its own, and the one below it. */
+function uses(disk: DiskSpec): { file: string; writes: boolean }[] {
+  const own = { file: path.resolve(disk.path), writes: isWritable(disk) };
+  return disk.base === undefined ? [own] : [own, { file: path.resolve(disk.base), writes: false }];
+}
+/** The image that two disks share although one of them writes to it. */
+const clash = (a: DiskSpec, b: DiskSpec): string | undefined =>
+  uses(a).find((x) => uses(b).some((y) => x.file === y.file && (x.writes || y.writes)))?.file;
 
 /**
  * Refuses a domain whose disk another one writes to, or that would write to another one's disk.
@@ -18,8 +30,7 @@ export const isWritable = (disk: DiskSpec): boolean => !disk.readOnly && disk.fo
 export function checkDisks(lab: Lab, spec: DomainSpec, verb: string, uuid?: string): void {
   const others = [...lab.domains.values()].filter((d) => d.uuid !== uuid && isOnHost(d));
   for (const [i, disk] of spec.disks.entries()) {
-    const same = (other: DiskSpec): boolean =>
-      path.resolve(other.path) === path.resolve(disk.path) && (isWritable(other) || isWritable(disk));
+    const same = (other: DiskSpec): boolean => clash(disk, other) !== undefined;
     const twin = spec.disks.slice(0, i).find(same);
     if (twin)
       throw new BulkheadError({
@@ -34,11 +45,16 @@ export function checkDisks(lab: Lab, spec: DomainSpec, verb: string, uuid?: stri
       throw new BulkheadError({
         code: 'disk-in-use',
         what: `${spec.name} cannot be ${verb} now.`,
-        why: `Its disk ${disk.vdev} (${disk.path}) is in use by ${owner.spec.name}, and ${
-          isWritable(disk) ? (owner.spec.disks.some((o) => same(o) && isWritable(o)) ? 'both' : 'this one') : 'that one'
-        } would write to it.`,
-        action: `Destroy ${owner.spec.name} first, attach the image read-only in both, or clone a domain to get copies of its disks.`,
+        why: `Its disk ${disk.vdev} (${clash(disk, owner.spec.disks.find(same)!)!}) is in use by ${owner.spec.name}, and ${whoWrites(disk, owner.spec.disks.find(same)!)} would write to it.`,
+        action: `Destroy ${owner.spec.name} first, attach the image read-only or copied on write in both, or clone a domain to get copies of its disks.`,
         field: `disks[${i}].path`,
       });
   }
+}
+
+/** Which of two disks that clash writes to what they share. */
+function whoWrites(disk: DiskSpec, other: DiskSpec): string {
+  const file = clash(disk, other);
+  const writes = (d: DiskSpec): boolean => uses(d).some((x) => x.file === file && x.writes);
+  return !writes(disk) ? 'that one' : writes(other) ? 'both' : 'this one';
 }

@@ -50,19 +50,20 @@ export class DomainCommands {
   }
 
   /** Builds and starts a domain; resolves with its uuid. `keep` gives it the identity of an earlier one. */
-  async create(hostName: string, spec: DomainSpec, keep: Identity = {}): Promise<string> {
+  async create(hostName: string, wanted: DomainSpec, keep: Identity = {}): Promise<string> {
     const lab = this.#lab;
-    this.checkRoom(hostName, spec, keep.uuid);
+    this.checkRoom(hostName, wanted, keep.uuid);
     const uuid = keep.uuid ?? randomUUID();
-    return lab.tasks.run(`Create ${spec.name}`, uuid, async ({ report, signal, cancellable }) => {
+    return lab.tasks.run(`Create ${wanted.name}`, uuid, async ({ report, signal, cancellable }) => {
       const before = lab.domains.get(uuid);
       report('reading kernel');
       cancellable(true);
-      const { files, hashes } = await this.#readFiles(spec);
+      const { files, hashes } = await this.#readFiles(wanted);
       const changed = changedSentence(before?.hashes ?? keep.hashes, hashes);
       signal.throwIfAborted();
       cancellable(false);
       report('building');
+      const spec = lab.overlays.resolve(wanted);
       const domain = labDomain(
         {
           uuid,
@@ -84,6 +85,7 @@ export class DomainCommands {
       } catch (e) {
         if (before) lab.domains.set(uuid, before);
         else lab.domains.delete(uuid);
+        if (spec !== wanted) this.#dropOverlays(spec);
         throw e;
       }
       lab.undoList.command();
@@ -254,14 +256,20 @@ export class DomainCommands {
   /** Its host need not hold it any longer. */
   async forget(d: Destroyed): Promise<void> {
     const { kept } = d;
-    if (!kept) return;
     const lab = this.#lab;
+    if (!kept) return this.#dropOverlays(d.spec);
     await lab
       .atBoundary(async () => {
         const host = lab.hosts.all().find((h) => h.spec.name === d.host && h.state === 'running');
         await host?.proxy.call('dropDomain', { key: kept.key });
       })
       .catch(() => {}); // a host that ends has let it go
+    this.#dropOverlays(d.spec);
+  }
+  #dropOverlays(spec: DomainSpec): void {
+    const lab = this.#lab;
+    const others = [...[...lab.domains.values()].map((d) => d.spec), ...lab.undoList.specs];
+    lab.overlays.drop(spec, others);
   }
   /** Boots a domain again from its kernel, in its place, whatever state it is in. Its console goes on. */
   async restart(uuid: string): Promise<void> {

@@ -5,7 +5,7 @@ import { toSentences } from '../../shared/errors.ts';
 import { createSimulatedHost } from '../toolstack/index.ts';
 import type { InspectionCall } from '../toolstack/inspection/calls.ts';
 import type { SimulatedHost } from '../toolstack/simulated-host.ts';
-import { openDisks } from './disk-files.ts';
+import { openDisks, openWhenUsed } from './disk-files.ts';
 import type { HostCalls, HostReply, HostRequest } from './host-messages.ts';
 
 const port = parentPort;
@@ -82,8 +82,11 @@ const handlers: Handlers = {
       name,
       spec,
       // what is copied is written here, whatever the guest may do with it
+      // a shared image is the source's until the domain is complete here: what it writes meanwhile must not be missed
       disks: () =>
-        openDisks(spec.disks.map((d, n) => (copied.includes(n) ? { ...d, format: 'raw', readOnly: false } : d))),
+        spec.disks.flatMap((d, n) =>
+          copied.includes(n) ? openDisks([{ ...d, format: 'raw', readOnly: false }]) : [openWhenUsed(d)],
+        ),
     }),
   migrationFeed: ({ id, pieces }) => running().migration.feed(id, pieces),
   migrationActivate: ({ id }) => running().migration.activate(id),

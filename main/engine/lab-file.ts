@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { BulkheadError } from '../../shared/errors.ts';
 import { DomainSpec, DomainState, HostSpec, LabEvent, LinkSpec } from '../../shared/model.ts';
 import { ImportedGuest } from './imported-guests.ts';
+import { OverlayFile } from './overlays.ts';
 
 /** Schema version (PRAGMA user_version). */
 export const LAB_FILE_VERSION = 1;
@@ -26,6 +27,8 @@ export const SavedLab = z.strictObject({
   slowMigrations: z.boolean().optional(),
   /** Absent in files of earlier versions. */
   imported: z.array(ImportedGuest).optional(),
+  /** Absent in files of earlier versions. */
+  overlays: z.array(OverlayFile).optional(),
   hosts: z.array(HostSpec),
   domains: z.array(
     z.strictObject({

@@ -15,6 +15,7 @@ export function savedLab(lab: Lab): SavedLab {
     pauseOnCrash: lab.pauseOnCrash,
     slowMigrations: lab.slowMigrations,
     imported: [...lab.imported.list],
+    overlays: lab.overlays.list,
     hosts: lab.hosts.all().map((h) => h.spec),
     domains: [...lab.domains.values()].map((d) => ({
       uuid: d.uuid,
@@ -59,5 +60,7 @@ export async function restoreLab(lab: Lab, opened: OpenedLab): Promise<void> {
       ),
     );
   }
+  lab.overlays.restore(saved.overlays ?? []);
+  lab.overlays.sweep(saved.domains.map((d) => d.spec));
   await lab.refresh();
 }

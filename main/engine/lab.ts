@@ -17,6 +17,7 @@ import { restoreLab, savedLab } from './lab-state.ts';
 import { Link } from './link.ts';
 import { Migrations } from './migration.ts';
 import { freeName } from './names.ts';
+import { Overlays } from './overlays.ts';
 import { Savings } from './saving.ts';
 import { Tape } from './tape.ts';
 import { Tasks } from './tasks.ts';
@@ -37,6 +38,8 @@ export interface LabOptions {
   pauseOnCrash?: boolean;
   /** Slows the clock while domains move, so that a person can see each round; scenarios do not wait. */
   slowMigrations?: boolean;
+  /** Where images for what is copied on write are made; beside the lab file when not given. */
+  diskFolder?: string;
   /** Resolves `builtin:` names and reads kernel files. */
   readKernel?: (path: string) => Promise<Uint8Array>;
 }
@@ -62,6 +65,7 @@ export class Lab implements Clocked {
   readonly migrations: Migrations;
   readonly savings: Savings;
   readonly ballooning: Ballooning;
+  readonly overlays: Overlays;
   /** Told whenever anything shown may have changed. */
   onChanged: () => void = () => {};
   onEvents: (events: LabEvent[]) => void = () => {};
@@ -85,6 +89,7 @@ export class Lab implements Clocked {
     this.migrations = new Migrations(this);
     this.savings = new Savings(this);
     this.ballooning = new Ballooning(this);
+    this.overlays = new Overlays(options.diskFolder ?? `${options.path.replace(/\.bulkhead$/, '')}.disks`);
     this.commands = new DomainCommands(
       this,
       options.readKernel ?? (async (path) => new Uint8Array(await readFile(path))),

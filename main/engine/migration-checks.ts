@@ -63,8 +63,9 @@ export function migrationRefusal(
           'Move that file away, or share the disk between the hosts.',
         );
     }
-    if (!existsSync(disk.path))
-      return no(`${to} cannot open its disk ${disk.vdev} (${disk.path}).`, 'Put the image back.');
+    const missing = [disk.path, disk.base].find((file) => file !== undefined && !existsSync(file));
+    if (missing !== undefined)
+      return no(`${to} cannot open its disk ${disk.vdev} (${missing}).`, 'Put the image back.');
   }
   return null;
 }

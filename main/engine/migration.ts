@@ -162,7 +162,7 @@ export class Migrations {
     };
     let sender;
     try {
-      for (const n of copied) this.#copies.make(d.spec.disks[n]!.path, spec.disks[n]!.path);
+      for (const n of copied) this.#copies.make(d.spec.disks[n]!, spec.disks[n]!.path);
       sender = await run.from.proxy.call('migrationSend', { id, domid: d.domid, policy, latencyNs, copied });
       await run.to.proxy.call('migrationReceive', { id, name: d.spec.name, spec, copied });
     } catch (error) {

@@ -162,6 +162,7 @@ export class Savings {
         await this.#whileSuspended(d, running, keepRunning, async (id) => {
           await this.#pieces(id, d, running, (piece) => out.write(piece));
           await out.finish();
+          lab.overlays.noteSaved(d.spec);
           if (!keepRunning) {
             await lab.hosts.callOn(d, 'destroyDomain', {});
             lab.domains.delete(uuid);
@@ -230,6 +231,7 @@ export class Savings {
             if (to === disk.path) continue;
             copies.push(to);
             await copyFile(disk.path, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+            lab.overlays.noteCopy(disk.path, to);
           }
           const pieces: Uint8Array[] = [];
           await this.#pieces(id, d, running, (piece) => Promise.resolve(void pieces.push(piece)));

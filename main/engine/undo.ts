@@ -46,6 +46,11 @@ export class UndoList {
     this.#destroyed.push({ ...d, commands: 0 });
   }
 
+  /** What can be brought back. */
+  get specs(): DomainSpec[] {
+    return this.#destroyed.map((d) => d.spec);
+  }
+
   /** Name of the domain that undo would bring back, or that redo would destroy again; null when there is none. */
   get undoable(): string | null {
     return this.#destroyed.at(-1)?.spec.name ?? null;

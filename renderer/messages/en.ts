@@ -351,6 +351,14 @@ export const en = {
     lossHint: 'Share of packets, 0 to 1.',
   },
 
+  disks: {
+    label: 'Disks',
+    add: 'Add a disk image…',
+    copyOnWrite: 'Copy on write: keep the image as it is',
+    readOnly: 'read-only',
+    remove: (vdev: string) => `Take ${vdev} away`,
+  },
+
   balloon: {
     offer: (name: string, mib: number) => `Balloon ${name} to ${formatMiB(mib)}`,
     why: (host: string) => `makes the room on ${host}, then goes on`,

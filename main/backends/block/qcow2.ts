@@ -27,14 +27,33 @@ export interface ImageFile {
   flush(): void;
 }
 
-/** Name of the base image a qcow2 file was made over, null when there is none. @throws Qcow2Error when it is no qcow2 file */
-export function qcow2Backing(file: ImageFile): string | null {
+/**
+ * The base image a qcow2 file was made over: its name, and its format where the file says it (a header extension); null when there is none.
+ * @throws Qcow2Error when it is no qcow2 file
+ */
+export function qcow2Backing(file: ImageFile): { name: string; format: string | null } | null {
   const view = readHeader(file);
   const offset = Number(view.getBigUint64(8));
   const length = view.getUint32(16);
   if (offset === 0 || length === 0) return null;
   if (length > 1023 || offset + length > file.bytes) throw new Qcow2Error('The name of its base image is damaged.');
-  return new TextDecoder().decode(file.read(offset, length));
+  return { name: new TextDecoder().decode(file.read(offset, length)), format: backingFormat(file, view, offset) };
+}
+
+/** Header extension that names the format of the base image. */
+const BACKING_FORMAT = 0xe279_2aca;
+
+/** The format of the base image by its header extension; null where there is none. Extensions lie between the header and the base's name. */
+function backingFormat(file: ImageFile, header: DataView, end: number): string | null {
+  let at = header.getUint32(4) === 2 ? 72 : header.getUint32(100);
+  for (let n = 0; n < 64 && at + 8 <= end; n++) {
+    const view = viewOf(file.read(at, 8));
+    const [type, length] = [view.getUint32(0), view.getUint32(4)];
+    if (type === 0 || at + 8 + length > end) return null;
+    if (type === BACKING_FORMAT) return new TextDecoder().decode(file.read(at + 8, length));
+    at += 8 + Math.ceil(length / 8) * 8;
+  }
+  return null;
 }
 
 function readHeader(file: ImageFile): DataView {
@@ -234,7 +253,11 @@ function viewOf(bytes: Uint8Array): DataView {
  * @param bytes size of the disk
  * @param backing name of the base image below it, and its format, as "qemu-img create -b" writes them
  */
-export function createQcow2(file: ImageFile, bytes: number, backing: { name: string; format: 'raw' } | null): void {
+export function createQcow2(
+  file: ImageFile,
+  bytes: number,
+  backing: { name: string; format: 'raw' | 'qcow2' } | null,
+): void {
   const cluster = 65_536;
   const l1Entries = Math.max(1, Math.ceil(bytes / (cluster * (cluster / 8))));
   const l1Clusters = Math.ceil((l1Entries * 8) / cluster);
@@ -253,7 +276,7 @@ export function createQcow2(file: ImageFile, bytes: number, backing: { name: str
   view.setUint32(100, 104);
   if (backing) {
     // Header extension: format of the base image. It is padded to 8 bytes; an empty one ends the list.
-    view.setUint32(104, 0xe279_2aca);
+    view.setUint32(104, BACKING_FORMAT);
     view.setUint32(108, backing.format.length);
     head.set(new TextEncoder().encode(backing.format), 112);
     view.setBigUint64(8, 256n);

@@ -73,7 +73,7 @@ describe('a qcow2 image', () => {
     const base = new MemoryFile(pattern(MiB + 1024, 5));
     const before = base.data.slice();
     const file = made(4 * MiB, { name: 'base.img', format: 'raw' });
-    expect(qcow2Backing(file)).toBe('base.img');
+    expect(qcow2Backing(file)).toEqual({ name: 'base.img', format: 'raw' });
     const image = new Qcow2Image(file, base);
     expect(image.read(700, 100)).toEqual(before.slice(700, 800));
     image.write(512, pattern(512, 9));

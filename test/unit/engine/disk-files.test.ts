@@ -17,7 +17,7 @@ const MiB = 2 ** 20;
 const disk = (name: string, format: string, readOnly = false) =>
   DiskSpec.parse({ path: join(folder, name), format, vdev: 'xvda', readOnly });
 
-function writeLayer(name: string, base: string): void {
+function writeLayer(name: string, base: string, format: 'raw' | 'qcow2' = 'raw'): void {
   const parts: Uint8Array[] = [];
   const file = {
     bytes: 0,
@@ -25,7 +25,7 @@ function writeLayer(name: string, base: string): void {
     write: (_offset: number, data: Uint8Array) => void parts.push(data),
     flush: () => {},
   };
-  createQcow2(file, MiB, { name: base, format: 'raw' });
+  createQcow2(file, MiB, { name: base, format });
   writeFileSync(join(folder, name), Buffer.concat(parts));
 }
 
@@ -37,7 +37,7 @@ it('a qcow2 layer keeps what is written, and its base as it was, through a secon
   open!.write(4096, new TextEncoder().encode('mine'));
   open!.flush();
   open!.close();
-  writeLayer('second.qcow2', 'layer.qcow2');
+  writeLayer('second.qcow2', 'layer.qcow2', 'qcow2');
   [open] = openDisks([disk('second.qcow2', 'qcow2')]);
   open!.write(8192, new TextEncoder().encode('also'));
   expect(Buffer.from(open!.read(4096, 8)).toString()).toBe('minebase');
@@ -54,6 +54,6 @@ it('says what is wrong with one that cannot be attached', () => {
   expect(() => openDisks([disk('raw.img', 'qcow2')])).toThrow('cannot be attached as qcow2');
   writeLayer('lost.qcow2', 'nowhere.img');
   expect(() => openDisks([disk('lost.qcow2', 'qcow2')])).toThrow('nowhere.img cannot be opened');
-  writeLayer('self.qcow2', 'self.qcow2');
+  writeLayer('self.qcow2', 'self.qcow2', 'qcow2');
   expect(() => openDisks([disk('self.qcow2', 'qcow2')])).toThrow('cannot be attached as qcow2');
 });
