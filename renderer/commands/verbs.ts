@@ -232,7 +232,11 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     return true;
   }
 
-  const inspectorIds = ['domain.pause', 'domain.stopLive', 'domain.abort', 'domain.migrate', 'domain.restart'];
+  /** Those of a domain's verbs that are asked for and are there now, in the order of the domain's menu. */
+  function pick(uuid: string | undefined, ...ids: string[]): Verb[] {
+    if (uuid === undefined) return [];
+    return domainVerbs(uuid, context).filter((verb) => ids.some((id) => verb.id === `${id}.${uuid}`));
+  }
 
   return {
     all,
@@ -294,24 +298,16 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
     },
 
     inspectorVerbs: (uuid: string | undefined): Verb[] =>
-      uuid === undefined
-        ? []
-        : domainVerbs(uuid, context)
-            .filter((verb) => inspectorIds.some((id) => verb.id === `${id}.${uuid}`))
-            // Aborting stands where migrating stood.
-            .filter(
-              (verb, _i, all) =>
-                !verb.id.startsWith('domain.migrate.') || !all.some((v) => v.id.startsWith('domain.abort.')),
-            ),
-
+      // Aborting stands where migrating stood.
+      pick(uuid, 'domain.pause', 'domain.stopLive', 'domain.abort', 'domain.migrate', 'domain.restart').filter(
+        (verb, _i, all) =>
+          !verb.id.startsWith('domain.migrate.') || !all.some((other) => other.id.startsWith('domain.abort.')),
+      ),
     inspectorIcons: (uuid: string | undefined): Verb[] =>
-      uuid === undefined
-        ? []
-        : domainVerbs(uuid, context).filter((verb) =>
-            ['domain.save', 'domain.clone', 'domain.shutdown', 'domain.rename', 'domain.destroy'].some(
-              (id) => verb.id === `${id}.${uuid}`,
-            ),
-          ),
+      pick(uuid, 'domain.save', 'domain.shutdown', 'domain.destroy'),
+    /** Drawn where there is room, else in a menu. */
+    inspectorRare: (uuid: string | undefined): Verb[] =>
+      ['domain.resize', 'domain.clone', 'domain.rename'].flatMap((id) => pick(uuid, id)),
 
     /** Leads to the domain that a recorded event is about. */
     followEvent({ uuid }: { uuid?: string }): void {

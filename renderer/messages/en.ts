@@ -1,7 +1,7 @@
 // Every sentence the app says, in English. A translation is a file of the same type beside this one; what varies is a
 // parameter, so that a sentence can be put in another order. Words follow the field: domain, host, vCPU, pCPU, guest.
 import { formatBytes, formatMiB } from '../format/memory.ts';
-import { formatNumber, formatPercent } from '../format/numbers.ts';
+import { formatAxisCount, formatNumber, formatPercent } from '../format/numbers.ts';
 import { formatDuration, formatInstant } from '../format/time.ts';
 import { count } from './count.ts';
 import { enHelp } from './en-help.ts';
@@ -184,6 +184,7 @@ export const en = {
     collapse: 'Collapse the inspector',
     expand: 'Expand the inspector',
     resize: 'Height of the inspector',
+    more: 'More for this domain',
     nothing: 'Select a domain to see its console, vitals, memory and meter.',
   },
 
@@ -211,7 +212,8 @@ export const en = {
     memorySummary: (mib: number) => `Memory given to the domain over the last 60 seconds, now ${formatMiB(mib)}.`,
     instructions: 'Instructions',
     instructionsNote: 'retired per second of lab time',
-    perSecond: (n: number) => `${formatNumber(n)}\u00a0/s`,
+    // From a million on nobody reads single events.
+    perSecond: (n: number) => `${n < 1e6 ? formatNumber(n) : formatAxisCount(n)}\u00a0/s`,
     instructionsSummary: (n: number) => `Instructions retired per second of lab time, now ${formatNumber(n)}.`,
     hypercalls: 'Hypercalls',
     exits: 'Exits',
