@@ -241,6 +241,8 @@ export function getDebugreg(c: Call): Result {
 }
 
 export function iret(c: Call): Result {
+  // the return from an NMI lets the next one in, as Xen's async_exception_cleanup does
+  c.v.pv!.nmiMasked = false;
   if (c.d.is32) iret32(c.v);
   else iret64(c.v);
   return NO_RESULT;

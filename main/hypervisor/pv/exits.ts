@@ -46,8 +46,9 @@ function traceExit(v: GuestVcpu, { code, info0, info1 }: Exit): void {
 /** Delivers what is pending. */
 export function preparePv(v: GuestVcpu): void {
   const pv = v.pv!;
-  if (v.nmiPending && pv.nmi.address !== 0n) {
+  if (v.nmiPending && !pv.nmiMasked && pv.nmi.address !== 0n) {
     v.nmiPending = false;
+    pv.nmiMasked = true;
     deliverCallback(v, pv.nmi, true);
   }
   if (v.upcallPending && !v.upcallMasked && pv.event.address !== 0n) deliverCallback(v, pv.event, true);

@@ -37,6 +37,8 @@ export class PvVcpu {
   syscall32 = noCallback();
   sysenter = noCallback();
   nmi = noCallback();
+  /** Its NMI callback has been entered and it has not called HYPERVISOR_iret since: another NMI waits (Xen's async_exception_mask). */
+  nmiMasked = false;
   readonly gdtFrames: number[] = [];
   gdtEntries = 0;
   ldtBase = 0n;
@@ -75,6 +77,7 @@ export class PvVcpu {
   reset(): void {
     const { cpu } = this.v;
     this.v.machine.reset();
+    this.nmiMasked = false;
     cpu.setU32(F.cr0, Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.PG);
     cpu.setU32(F.cr4, Cr4.PAE | Cr4.PGE | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.DE);
     cpu.setU32(F.efer, Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE);

@@ -16,6 +16,7 @@ import { DomainSpec } from '../../../shared/model.ts';
 import { NS_PER_SECOND } from '../../../shared/units.ts';
 
 const kernel = readFileSync(new URL('../../../main/guests/dinghy/images/dinghy-pv64', import.meta.url));
+const IRET = 23n;
 const VCPU_OP = 24n;
 const NMI_OP = 28n;
 const SCHED_OP = 29n;
@@ -110,6 +111,42 @@ describe('a PV guest', () => {
     expect(frame[5]).toBe(rsp);
     preparePv(v);
     expect(v.cpu.rsp).toBe((rsp & ~15n) - 56n); // one NMI, one frame
+  });
+
+  it('gets no second NMI in its handler: it comes once, with the return from the first', () => {
+    const handler = page + 2048n;
+    put(handler);
+    expect(hypercall(xen.host, v, NMI_OP, 0n, page)).toBe(0);
+    const [rip, rsp, ss] = [v.cpu.rip, v.cpu.rsp, 0xe02bn];
+    hypercall(xen.host, v, VCPU_OP, SEND_NMI, 0n);
+    preparePv(v);
+    expect(v.cpu.rip).toBe(handler);
+    const inside = v.cpu.rsp;
+    // two more while the handler runs, wherever it is by then
+    v.cpu.rip = handler + 5n;
+    for (let n = 0; n < 2; n++) {
+      hypercall(xen.host, v, VCPU_OP, SEND_NMI, 0n);
+      preparePv(v);
+      expect([v.cpu.rip, v.cpu.rsp]).toEqual([handler + 5n, inside]);
+    }
+    // rax, r11, rcx, flags, rip, cs, rflags, rsp, ss
+    put(0n, 0n, 0n, 0n, rip, 0xe030n, 0x202n, rsp, ss);
+    v.cpu.rsp = page;
+    hypercall(xen.host, v, IRET);
+    expect([v.cpu.rip, v.cpu.rsp]).toEqual([rip, rsp]);
+    preparePv(v);
+    expect(v.cpu.rip).toBe(handler);
+    expect(new BigUint64Array(copyIn(v, v.cpu.rsp, 56)!.slice().buffer)[2]).toBe(rip);
+    // both were one, and are done
+    put(0n, 0n, 0n, 0n, rip, 0xe030n, 0x202n, rsp, ss);
+    v.cpu.rsp = page;
+    hypercall(xen.host, v, IRET);
+    preparePv(v);
+    expect(v.cpu.rip).toBe(rip);
+    // without one that waits, a return only opens the way
+    hypercall(xen.host, v, VCPU_OP, SEND_NMI, 0n);
+    preparePv(v);
+    expect(v.cpu.rip).toBe(handler);
   });
 
   it('keeps an NMI until it has a callback', () => {
