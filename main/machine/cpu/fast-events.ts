@@ -25,7 +25,19 @@ import {
   state,
   state64,
 } from './fast.ts';
-import { F, Intercept, Next, OP, OpFlag, Seg, SegAttr, TLB_ADDEND, TLB_TAG_READ, TLB_TAG_WRITE } from './layout.ts';
+import {
+  F,
+  FlagKind,
+  Intercept,
+  Next,
+  OP,
+  OpFlag,
+  Seg,
+  SegAttr,
+  TLB_ADDEND,
+  TLB_TAG_READ,
+  TLB_TAG_WRITE,
+} from './layout.ts';
 import { entryOf } from './walk.ts';
 
 /** System routines with a `fast_` function, which takes the operation's address and returns a value of Next or UNUSUAL. */
@@ -66,14 +78,26 @@ export function defineFastEvents(m: ModuleBuilder, mode: 32 | 64): void {
         ),
       ),
     );
-    for (const [name, bit] of [
-      ['cf', 0],
-      ['pf', 2],
-      ['af', 4],
-      ['sf', 7],
-      ['of', 11],
-    ] as const)
-      f.set(flags, flags.or(f.let(f.call(`get_${name}`)).shl(bit)));
+    // as flagOfKind (flag-functions.ts), all at once
+    const { Explicit, Sub, Logic } = FlagKind;
+    const kind = f.let(state(F.ccOp));
+    const [r, a, b] = [f.let(state64(F.ccR)), f.let(state64(F.ccA)), f.let(state64(F.ccB))];
+    const parity = r.lo().and(255).popcnt().and(1).xor(1);
+    f.set(flags, flags.or(r.shrU(63n).lo().shl(7)).or(parity.shl(2)));
+    f.if(kind.eq(Logic), () => f.return(flags));
+    f.if(kind.eq(Explicit), () => f.return(flags.or(a.lo().and(0x11)).or(b.lo().and(1).shl(11))));
+    // what is left are sums and differences, with a carry in the odd kinds
+    const difference = f.let(kind.geU(Sub));
+    const x = f.let(select(difference, a, r));
+    const y = f.let(select(difference, b, a));
+    const carry = f.let(x.ltU(y).or(x.eq(y).and(kind)));
+    const overflow = a
+      .xor(r)
+      .and(select(difference, a, r).xor(b))
+      .shrU(63n)
+      .lo();
+    const adjust = a.xor(b).xor(r).lo().and(0x10);
+    f.set(flags, flags.or(carry).or(adjust).or(overflow.shl(11)));
     f.return(flags);
   });
   m.func('fast_deliver', ['i32', 'i32', 'i32', 'i64'], ['i32'], (f) => deliver(new Fast(f, mode, 0)), true);

@@ -19,6 +19,7 @@ import { Event, defineFastEvents } from './fast-events.ts';
 import type { Handler } from './handlers.ts';
 import { InterpreterSemantics } from './interpreter-semantics.ts';
 import {
+  ALONE,
   ARENA,
   F,
   FIRST_REGION,
@@ -169,6 +170,17 @@ function semantics(
   return new InterpreterSemantics(f, mode, h.osz, h.instruction, h.operands, h.memory, h.general, op, inline);
 }
 
+/** Writes: make ALONE the record with the handler it was decoded with, and a look-up of what follows. */
+function copyAlone(f: FunctionBuilder, record: E): void {
+  f.stV128(Z, ALONE, record.ldV128());
+  f.stV128(Z, ALONE + 16, record.ldV128(16));
+  const handler = f.let(record.ld16u(OP.handler));
+  f.if(handler.geU(FIRST_REGION), () => f.st16(Z, ALONE + OP.handler, handler.shl(1).ld16u(REGION_ORIGINALS)));
+  f.st16(Z, ALONE + OP_BYTES + OP.handler, 0);
+  f.st16(Z, ALONE + OP_BYTES + OP.pageOffset, record.ld16u(OP.pageOffset).add(record.ld8u(OP.length)));
+  f.st32(Z, ALONE + OP_BYTES + OP.link, 0);
+}
+
 function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: boolean): void {
   m.func(
     'run',
@@ -178,7 +190,6 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
       const op = f.let(Z);
       const fuel = f.let(Z.ld32(STATE + F.fuel));
       const status = f.local('i32');
-      const handler = f.local('i32');
       const spill = (v: E) => f.st32(Z, STATE + F.fuel, v);
       /** Enters the handler of the pending exception if it is an everyday one and instructions are left to run there. */
       const deliver = (lookup: Label, left: E): void => {
@@ -267,6 +278,11 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                 if (counting) countJump(f, target, i32(1));
                 f.br(next);
               });
+              /** On to the record behind this one; written at the end of every body, since one place for all would be a jump more. */
+              const goOn = (): void => {
+                f.set(op, op.add(OP_BYTES));
+                f.br(next);
+              };
               for (const h of t.hot) {
                 if (!h.modes.has(mode)) {
                   map[h.id] = -1;
@@ -276,49 +292,41 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                 bodies.push(() => {
                   const s = semantics(f, mode, h, op, { op, fuel, next, lookup, near, fault, counting });
                   h.instruction.meaning(s);
+                  goOn();
                 });
               }
-              f.set(handler, op.ld16u(OP.handler));
-              f.loop((dispatch) => {
-                const cold = (): void => {
-                  spill(fuel);
-                  f.set(status, f.callIndirect(['i32'], ['i32'], handler, op));
-                  f.set(fuel, Z.ld32(STATE + F.fuel));
-                  f.if(status, () => {
-                    f.if(status.eq(Next.Jump), () => {
-                      f.brIf(
-                        lookup,
-                        Z.ld32(STATE + F.mode)
-                          .and(2)
-                          .eq(mode === 64 ? 2 : 0),
-                      );
-                      f.return(i32(RunExit.Mode));
-                    });
-                    f.if(status.geS(ARENA), () => {
-                      // a region with too little fuel: this record is executed by itself, whatever is in its handler's place
-                      f.set(op, status);
-                      f.set(fuel, fuel.sub(1));
-                      f.if(fuel.ltS(0), () => {
-                        setRip();
-                        spill(Z);
-                        f.return(i32(RunExit.Budget));
-                      });
-                      f.set(handler, op.ld16u(OP.handler));
-                      f.if(handler.geU(FIRST_REGION), () => f.set(handler, handler.shl(1).ld16u(REGION_ORIGINALS)));
-                      f.br(dispatch);
-                    });
-                    f.brIf(fault, status.eq(Next.Fault).or(status.eq(RegionExit.Fault)));
-                    f.if(status.eq(NEXT_CROSS), () => {
-                      f.set(fuel, fuel.add(1));
-                      f.set(op, op.add(OP_BYTES));
-                      f.br(next);
-                    });
-                    f.if(status.eq(Next.ExitBefore), () => spill(fuel.add(1)));
-                    f.return(i32(RunExit.Intercept));
+              const handler = f.let(op.ld16u(OP.handler));
+              const cold = (): void => {
+                spill(fuel);
+                f.set(status, f.callIndirect(['i32'], ['i32'], handler, op));
+                f.set(fuel, Z.ld32(STATE + F.fuel));
+                f.if(status, () => {
+                  f.if(status.eq(Next.Jump), () => {
+                    f.brIf(
+                      lookup,
+                      Z.ld32(STATE + F.mode)
+                        .and(2)
+                        .eq(mode === 64 ? 2 : 0),
+                    );
+                    f.return(i32(RunExit.Mode));
                   });
-                };
-                f.switch(handler, map, bodies, cold);
-              });
+                  f.if(status.geS(ARENA), () => {
+                    // a region with too little fuel: this record is executed by itself, whatever is in its handler's place
+                    copyAlone(f, status);
+                    f.set(op, ALONE);
+                    f.br(next);
+                  });
+                  f.brIf(fault, status.eq(Next.Fault).or(status.eq(RegionExit.Fault)));
+                  f.if(status.eq(NEXT_CROSS), () => {
+                    f.set(fuel, fuel.add(1));
+                    f.set(op, op.add(OP_BYTES));
+                    f.br(next);
+                  });
+                  f.if(status.eq(Next.ExitBefore), () => spill(fuel.add(1)));
+                  f.return(i32(RunExit.Intercept));
+                });
+              };
+              f.switch(handler, map, bodies, cold);
               f.set(op, op.add(OP_BYTES));
               f.br(next);
             });

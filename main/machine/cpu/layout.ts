@@ -63,6 +63,8 @@ export const REGION_ORIGINALS = 0xd0_0000;
 export const HEAT_START = 0x2908;
 /** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */
 export const CODE_LISTENER = 0x290c;
+/** A copy of a record that enters a region, to be executed by the interpreter instead, and a record that looks up what follows. */
+export const ALONE = 0x2940;
 /** What the decoder found out about the instruction it decoded last, for decode-templates.ts: one byte each. */
 export const SHAPE = {
   at: 0x2920,
