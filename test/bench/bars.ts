@@ -57,11 +57,13 @@ const one =
   (t: Tables): Reading => {
     const found = t[table]?.rows[row];
     const wall = ratio(found, ours, column, elapsed);
+    const again = ratio(found, 'archive', column, settled);
+    const notes = [
+      wall === null ? '' : `elapsed ${wall.toFixed(2)}`,
+      again === null ? '' : `archive ${again.toFixed(2)}`,
+    ];
     const linux = table === 'boot' || table.startsWith('inside');
-    return {
-      value: ratio(found, ours, column, settled),
-      ...(wall !== null && linux && { note: `elapsed ${wall.toFixed(2)}` }),
-    };
+    return { value: ratio(found, ours, column, settled), ...(linux && { note: notes.filter(Boolean).join(', ') }) };
   };
 /** Millions a second of the million instructions of the row `cold`. */
 const cold = (t: Tables): Reading => {

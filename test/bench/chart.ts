@@ -27,6 +27,14 @@ const SERIES: readonly { column: string; name: string; mark: Mark; light: string
     hollow: true,
   },
   {
+    column: 'archive',
+    name: 'translator with archive',
+    light: '#5a8e5c',
+    dark: '#17d98a',
+    mark: polygon([0, 5], [5, -4], [-5, -4]),
+    hollow: true,
+  },
+  {
     column: 'v86 nojit',
     name: 'v86 without its translator',
     light: '#134d99',
@@ -115,7 +123,7 @@ export function chart({ tables }: Results): string {
   let x = 16;
   const legend = SERIES.filter(({ column }) => used.has(column)).map(({ column, name, mark }) => {
     const item = `<g class="mark ${className(column)}">${mark(x + 6, 48)}</g>${text(x + 18, 52, name)}`;
-    x += 36 + name.length * 6.6;
+    x += 32 + name.length * 6.3;
     return item;
   });
   const title = 'How many times as fast our translator is: right of 1 it is faster (logarithmic)';

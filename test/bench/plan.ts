@@ -2,7 +2,7 @@
  * What a run of the benchmark consists of: the parts, their rows, and for each column the processes that measure it.
  * A column is tried whatever the others did; what cannot be measured here says why in a sentence.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildKernels, buildNative, buildWasm, type Bits, type Built } from './build-kernels.ts';
@@ -32,9 +32,16 @@ export const GUESTS: Readonly<Record<string, LinuxGuest>> = {
   'amd64-pv': { bits: 64, mode: 'pv', kernel: 'linux-cloud-amd64', inside: false },
 };
 
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const guestFile = (f: string): string => path.join(root, '.cache', 'guests', f);
+const cache = path.join(root, '.cache', 'bench');
+/** What earlier runs translated, for the column `archive`: the translator on a guest that ran here before. */
+const archive = path.join(cache, 'translations');
+
 const COLUMNS: Readonly<Record<string, { script: string; environment: Record<string, string> }>> = {
   interpreter: { script: 'ours.ts', environment: { BULKHEAD_TIER: 'interpreter' } },
   translator: { script: 'ours.ts', environment: { BULKHEAD_TIER: 'translator' } },
+  archive: { script: 'ours.ts', environment: { BULKHEAD_TIER: 'translator', BULKHEAD_TRANSLATIONS: archive } },
   'v86 nojit': { script: 'v86.ts', environment: { V86: 'nojit' } },
   v86: { script: 'v86.ts', environment: {} },
   qemu: { script: 'qemu.ts', environment: {} },
@@ -52,6 +59,8 @@ export interface Run {
   readonly job: Job;
   /** Processes of its kind at most, where each takes long. */
   readonly rounds: number;
+  /** Run once more before, and not measured: what it leaves behind is part of the column. */
+  readonly prepared: boolean;
   /** Where its samples belong: the table and row of the boot, and the table of all others. */
   readonly boot: readonly string[];
   readonly table: string;
@@ -85,9 +94,6 @@ export function choose(words: readonly string[] | null, columns: readonly string
   return { parts: named.length > 0 ? named : implied, names: words.filter((w) => !named.includes(w as Part)), columns };
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const guestFile = (f: string): string => path.join(root, '.cache', 'guests', f);
-const cache = path.join(root, '.cache', 'bench');
 const REPETITIONS = 3;
 
 /** The processes of a run, in the order of one round. */
@@ -102,7 +108,7 @@ export function plan(choice: Choice, say: (line: string) => void): Run[] {
     if (columns && !columns.includes(column)) return;
     const why = missing.get(column.split(' ')[0]!);
     if (why) return say(`${title}, ${column}: left out, ${why}.`);
-    runs.push({ title, column, ...COLUMNS[column]!, job, rounds, ...more });
+    runs.push({ title, column, ...COLUMNS[column]!, job, rounds, prepared: column === 'archive', ...more });
   };
   const kernels = (bits: Bits): void => {
     const title = `kernels in ${bits} bits`;
@@ -129,6 +135,8 @@ export function plan(choice: Choice, say: (line: string) => void): Run[] {
   if (parts.includes('kernels32')) kernels(32);
   if (parts.includes('kernels64')) kernels(64);
 
+  // it shall hold what this run translates, and nothing of an older program
+  rmSync(archive, { recursive: true, force: true });
   const inside = parts.includes('inside');
   const boot = parts.includes('boot');
   const chosenGuests = Object.keys(GUESTS).filter((name) => names.includes(name));
@@ -164,6 +172,7 @@ export function plan(choice: Choice, say: (line: string) => void): Run[] {
     }
     add('translator', title, job(mode, programs), where);
     if (!boot && !programs) continue;
+    if (guest.inside) add('archive', title, job(mode, programs), where, 2);
     if (name === '686') add('v86', title, job(mode, programs), where);
     // QEMU has no domains: the bare machine with the same kernel stands beside each of them
     const peer = peers.get(kernel);

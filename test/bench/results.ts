@@ -84,8 +84,13 @@ export class Gathered {
       if (name === BOOT) for (const row of run.boot) this.#put('boot', row, run.column, sample);
       else this.#put(run.table, name, run.column, sample);
     }
-    if (translation)
-      this.translation[run.job.command === null ? run.title : `${run.title}, programs inside`] = { ...translation };
+    if (!translation) return;
+    const what = [
+      run.title,
+      ...(run.job.command === null ? [] : ['programs inside']),
+      ...(run.prepared ? ['archive'] : []),
+    ];
+    this.translation[what.join(', ')] = { ...translation };
   }
   #put(table: string, row: string, column: string, sample: Sample): void {
     const rows = this.#samples.get(table) ?? new Map<string, Map<string, Sample[]>>();

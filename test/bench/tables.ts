@@ -85,12 +85,18 @@ const milliseconds = (v: number): string => `${v.toFixed(v < 100 ? 1 : 0)} ms`;
 const FIGURES: Readonly<Record<string, readonly [words: string, show: (v: number) => string]>> = {
   milliseconds: ['translation, in whatever thread', milliseconds],
   longest: ['longest translation in one go', milliseconds],
-  bytes: ['code cache', mebibytes],
-  regions: ['regions that can be entered', String],
-  made: ['regions made', String],
-  modules: ['modules', String],
+  stalled: ['the guest waited for it, in all', milliseconds],
+  longestStall: ['longest wait', milliseconds],
+  instructions: ['guest instructions translated', String],
+  codeBytes: ['bytes of WebAssembly', mebibytes],
+  bytes: ['code cache, with metadata', mebibytes],
+  modules: ['modules translated', String],
+  loaded: ['modules from the archive', String],
+  made: ['regions entered after a translation', String],
+  reused: ['regions entered without one', String],
+  regions: ['regions that can be entered at the end', String],
   invalidated: ['regions gone with their code', String],
-  evicted: ['modules evicted', String],
+  evicted: ['modules thrown away for want of room', String],
   refused: ['places not taken', String],
 };
 export function translationGrid(translation: Results['translation']): Grid {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { CpuCore } from '../../../main/machine/cpu/core.ts';
 import { PcMachine } from '../../../main/machine/platform/pc.ts';
+import { writeTranslations } from '../../../main/machine/cpu/translator/background.ts';
 import { prepareKernel } from '../../../main/toolstack/builder/kernel-image.ts';
 import { XenHost } from '../../../main/toolstack/xen-host.ts';
 import { DomainSpec } from '../../../shared/model.ts';
@@ -72,5 +73,7 @@ const marks = new Marks({
 const put = (c: string): void => marks.put(c);
 running = job.mode === 'native' ? bare(job, put) : await domain(job, job.mode, put);
 for (let n = 0; n < PATIENCE && !marks.done && running.advance(); n++);
+// for the next run, where there is an archive
+await writeTranslations();
 const translation = running.core.tier?.statistics();
 answer({ column: marks.column, ...(translation && { translation: { ...translation } }) });

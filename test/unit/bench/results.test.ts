@@ -8,7 +8,7 @@ import { Gathered, type Results } from '../../bench/results.ts';
 import { grids, toMarkdown } from '../../bench/tables.ts';
 
 const run = (column: string, table = 'kernels32', boot: string[] = []): Run => ({
-  ...{ title: 'kernels', column, script: '', environment: {}, rounds: 1, boot, table },
+  ...{ title: 'kernels', column, script: '', environment: {}, rounds: 1, prepared: false, boot, table },
   job: { bits: 32, mode: 'native', image: '', ramdisk: null, commandLine: '', command: null },
 });
 const sample = (checksum: string, ...cpu: number[]): Column => ({ crc32: { checksum, cpu, wall: cpu } });
