@@ -47,7 +47,7 @@ export function buildKernels(folder: string, bits: Bits): Built {
   const copied = spawnSync('objcopy', ['-O', 'elf32-i386', linked, image], { encoding: 'utf8' });
   return copied.status === 0
     ? { file: image }
-    : { missing: `objcopy could not make it a 32-bit file: ${copied.stderr}` };
+    : { missing: `objcopy could not make it a 32-bit file: ${copied.error?.message ?? copied.stderr}` };
 }
 
 /** The computing kernels as a program of this computer. */

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { reached } from './bars.ts';
 import { measureAll } from './measure.ts';
-import { choose, plan } from './plan.ts';
+import { choose, plan, type Choice } from './plan.ts';
 import { record } from './report.ts';
 import type { Results } from './results.ts';
 import { barsGrid, grids, toText, translationGrid } from './tables.ts';
@@ -43,6 +43,17 @@ const say = (line: string): void => {
 };
 const load = (): number => Number(os.loadavg()[0]!.toFixed(2));
 
+/** What is to be measured; a word that nothing is called ends the program with a sentence. */
+function chosen(): Choice {
+  try {
+    return choose(own, values.columns?.split(',') ?? null);
+  } catch (e) {
+    if (!(e instanceof TypeError)) throw e;
+    console.error(`${e.message} Besides: ${Object.keys(PROGRAMS).join(', ')}.`);
+    process.exit(2);
+  }
+}
+
 function idleMemory(): Results['idle'] {
   const done = spawnSync(process.execPath, [here('idle-memory.ts')], { encoding: 'utf8' });
   if (done.status === 0) return JSON.parse(done.stdout) as Results['idle'];
@@ -51,9 +62,10 @@ function idleMemory(): Results['idle'] {
 }
 
 if (own === null || own.length > 0) {
+  const choice = chosen();
   const before = load();
   console.log(`Load ${before}, ${os.cpus().length} cores, ${rounds} rounds.`);
-  const gathered = measureAll(plan(choose(own, values.columns?.split(',') ?? null), say), rounds, say);
+  const gathered = measureAll(plan(choice, say), rounds, say);
   const tables = gathered.tables([before, load()]);
   const results: Results = {
     about: {
