@@ -11,8 +11,12 @@ import {
   PageFlag,
   STATE,
   RAM_BASE,
+  PAGE_WRITER,
+  SEVERAL_WRITERS,
   TLB_ADDEND,
+  TLB_ENTRY_BYTES,
   TLB_INVALID,
+  TLB_SUPERVISOR,
   TLB_TAG_WRITE,
   TlbList,
 } from './layout.ts';
@@ -116,15 +120,19 @@ export class CodeCache {
 
   /** Removes write permission for a frame from every TLB entry. */
   dropWritable(frame: number): void {
-    const { i32, u32 } = { i32: this.#i32, u32: this.#u32 };
-    const target = RAM_BASE + frame * 4096;
-    for (const [list, count] of LISTS)
-      for (let at = list >> 2, end = at + u32[count >> 2]!; at < end; at++) {
-        const entry = u32[at]! >> 2;
-        const page = i32[entry + (TLB_TAG_WRITE >> 2)]!;
-        if ((page & TLB_INVALID) === 0 && (page + i32[entry + (TLB_ADDEND >> 2)]!) >>> 0 === target)
-          i32[entry + (TLB_TAG_WRITE >> 2)] = TLB_INVALID;
-      }
+    const u32 = this.#u32;
+    const writer = this.#u16[(PAGE_WRITER >> 1) + frame]!;
+    this.#u16[(PAGE_WRITER >> 1) + frame] = 0;
+    if (writer === SEVERAL_WRITERS) {
+      for (const [list, count] of LISTS)
+        for (let at = list >> 2, end = at + u32[count >> 2]!; at < end; at++) this.#dropIn(u32[at]!, frame);
+    } else if (writer !== 0) this.#dropIn(TLB_SUPERVISOR + (writer - 1) * TLB_ENTRY_BYTES, frame);
+  }
+  #dropIn(entry: number, frame: number): void {
+    const i32 = this.#i32;
+    const page = i32[(entry + TLB_TAG_WRITE) >> 2]!;
+    if ((page & TLB_INVALID) === 0 && (page + i32[(entry + TLB_ADDEND) >> 2]!) >>> 0 === RAM_BASE + frame * 4096)
+      i32[(entry + TLB_TAG_WRITE) >> 2] = TLB_INVALID;
   }
 
   /** Bytes [offset, offset + length) of a frame with a map are about to change: records that overlap them look themselves up again. */

@@ -12,7 +12,7 @@ import type { FunctionBuilder, Label, Local } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { LEAF_FLAGS, LeafFlag, rootIndex, tableBase } from './decode-tables.ts';
 import { PREFIX_CLASS } from './decoder.ts';
-import { F, HEADS, OP, SHAPE, STATE, TEMPLATES } from './layout.ts';
+import { F, HEADS, OP, SHAPE, STATE, TEMPLATES, TEMPLATE_HINTS } from './layout.ts';
 
 /** Bytes from an instruction's address on that completing it may read. */
 export const TEMPLATE_REACH = 24;
@@ -46,7 +46,10 @@ const T = {
   /** i64 each */
   immMask: 40,
   immEnd: 48,
+  /** i64: the bits of the tag that the hint's reader compares */
+  compared: 56,
 } as const;
+const MODE_BITS = 0x7fn << BigInt(MODE_AT);
 const TemplateFlag = {
   /** The trace ends here (as in decode_one's result). */
   End: 1,
@@ -55,10 +58,13 @@ const TemplateFlag = {
 } as const;
 const Z = i32(0);
 
+const hintsBase = (mode: 32 | 64): number => TEMPLATE_HINTS + (mode === 64 ? 0x2_0000 : 0);
 const headsBase = (mode: 32 | 64): number => HEADS + (mode === 64 ? HEAD_BYTES : 0);
 
 /** Writes HEADS. `view` is of the whole WebAssembly memory, in which the decode tables and prefix tables are already. */
 export function writeHeads(view: DataView): void {
+  // hints of 0 lead here: nothing is equal to an empty slot
+  view.setBigUint64(TEMPLATES + T.compared, MODE_BITS, true);
   for (const mode of [32, 64] as const) {
     const root = (map: number, opcode: number, column: number): number =>
       view.getUint32(tableBase(mode) + rootIndex(map, opcode, column) * 4, true);
@@ -143,12 +149,25 @@ export function completeTemplate(
   const { page, off, rec, key, ends } = at;
   const p = f.let(page.add(off));
   const head = f.let(p.ld64());
-  const tag = tagOf(f, mode, p, head, key);
-  const t = f.let(slotOf(tag));
-  f.brIf(unknown, tag.ne(t.ld64(T.tag)), false);
+  // what the first two bytes stood for last time is nearly always right, and quicker than working out which bytes matter
+  const pair = f.let(p.ld8u().shl(8).or(p.ld8u(1)).shl(1));
+  const t = f.let(pair.ld16u(hintsBase(mode)).shl(6).add(TEMPLATES));
+  const bytes = head.and((1n << BigInt(BYTES_AT)) - 1n).or(key);
+  const right = bytes.xor(t.ld64(T.tag)).and(t.ld64(T.compared)).eqz();
+  f.if(
+    right,
+    () => {},
+    () => {
+      const tag = tagOf(f, mode, p, head, key);
+      f.set(t, slotOf(tag));
+      f.brIf(unknown, tag.ne(t.ld64(T.tag)), false);
+      f.st16(pair, hintsBase(mode), t.sub(TEMPLATES).shrU(6));
+    },
+    true,
+  );
   const flags = f.let(t.ld8u(T.flags));
   f.if(flags.and(TemplateFlag.Sib), () => {
-    f.set(tag, withSib(f, tag, head));
+    const tag = withSib(f, f.let(t.ld64(T.tag)), head);
     f.set(t, slotOf(tag));
     f.brIf(unknown, tag.ne(t.ld64(T.tag)), false);
     f.set(flags, t.ld8u(T.flags));
@@ -194,14 +213,21 @@ export function defineTemplates(m: ModuleBuilder, mode: 32 | 64): void {
         .or(shape(SHAPE.immSigned).and(2)),
       () => f.return(),
     );
+    const put = (t: E): void => {
+      f.st64(t, T.tag, tag);
+      const mask = i64(1)
+        .shl(tag.shrU(BigInt(BYTES_AT)).and(7n).shl(3n))
+        .sub(1n);
+      f.st64(t, T.compared, mask.or(MODE_BITS));
+    };
     f.if(shape(SHAPE.sib), () => {
       const t = f.let(slotOf(tag));
-      f.st64(t, T.tag, tag);
+      put(t);
       f.st8(t, T.flags, TemplateFlag.Sib);
       f.set(tag, withSib(f, tag, head));
     });
     const t = f.let(slotOf(tag));
-    f.st64(t, T.tag, tag);
+    put(t);
     f.st64(t, T.first, rec.ld64(OP.handler).and(BigInt.asIntN(64, ~(0xffffn << 32n))));
     // fields that this form of instruction does not use keep what the record held before, which nobody reads
     f.st32(t, T.second, rec.ld32(OP.base));

@@ -52,7 +52,7 @@ export function defineFlags(m: ModuleBuilder): void {
   // the most frequent kinds first; Raw and Explicit agree on CF and AF, all but Raw on SF and PF
   m.func('get_cf', [], ['i32'], (f) => byKind(f, 'cf', [Sub, Logic, Add, Adc, Sbb, Explicit]));
   m.func('get_of', [], ['i32'], (f) => byKind(f, 'of', [Raw, Explicit, Add, Adc, Sub, Sbb, Logic]));
-  // without branches: rotates and multiplications keep AF and ask for it each time
+  // without branches
   m.func('get_af', [], ['i32'], (f) => {
     const kind = f.let(Z.ld32(STATE + F.ccOp));
     const bits = select(kind.leU(Explicit), A(), A().xor(B()).xor(R()));
@@ -86,8 +86,10 @@ export function defineFlags(m: ModuleBuilder): void {
         );
       },
       () => {
-        const a = f.let(f.call('get_af'));
-        f.st64(Z, STATE + F.ccA, cf.or(a.shl(4)).zx());
+        // AF in its place, without a branch
+        const bits = select(kind.eq(Explicit), A(), A().xor(B()).xor(R()));
+        const af = f.let(select(kind.eq(Logic), Z, bits.lo().and(0x10)));
+        f.st64(Z, STATE + F.ccA, cf.or(af).zx());
         f.st64(Z, STATE + F.ccB, of.zx());
         f.st32(Z, STATE + F.ccOp, FlagKind.Explicit);
       },
