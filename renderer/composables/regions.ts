@@ -1,4 +1,5 @@
-// F6 goes round the regions of the window, in the order in which they are on screen; each remembers what had focus in it.
+// F6 goes round the regions of the window, in the order in which they are on screen; each remembers what had focus in it. A part
+// that takes every key for itself (a console) is never gone to this way: F6 could not lead out of it again.
 
 const remembered = new WeakMap<HTMLElement, HTMLElement>();
 const FOCUSABLE =
@@ -15,7 +16,7 @@ export function followRegions(): () => void {
   const remember = (event: FocusEvent): void => {
     const target = event.target as HTMLElement;
     const region = target.closest<HTMLElement>('[data-region]');
-    if (region) remembered.set(region, target);
+    if (region && !target.closest('[data-takes-keys]')) remembered.set(region, target);
   };
   document.addEventListener('focusin', remember);
   return () => document.removeEventListener('focusin', remember);
@@ -31,6 +32,7 @@ export function cycleRegion(direction: 1 | -1): void {
   const target =
     before?.isConnected && next.contains(before) && before.tabIndex >= 0
       ? before
-      : (next.querySelector<HTMLElement>('[data-roving][tabindex="0"]') ?? next.querySelector<HTMLElement>(FOCUSABLE));
+      : (next.querySelector<HTMLElement>('[data-roving][tabindex="0"], [role=tab][tabindex="0"]') ??
+        next.querySelector<HTMLElement>(FOCUSABLE));
   target?.focus();
 }

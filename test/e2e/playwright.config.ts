@@ -14,6 +14,8 @@ export default defineConfig({
   // A second try on a crowded machine; the report names it flaky.
   retries: process.env['CI'] ? 1 : 0,
   expect: { timeout: 15_000 },
+  // What cannot be clicked is said soon, and not when the whole test has used up its time.
+  use: { actionTimeout: 20_000 },
   forbidOnly: process.env['CI'] !== undefined,
   outputDir: path.join(projectFolder, 'test-results'),
   reporter: [['list'], ['json', { outputFile: path.join(projectFolder, 'out', 'reports', 'e2e.json') }]],

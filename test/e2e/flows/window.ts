@@ -5,6 +5,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { expect, type Locator, type Page } from '@playwright/test';
 import { projectFolder } from '../../../scripts/build-targets.ts';
+import type { App } from '../fixtures.ts';
 
 export const tiles = (page: Page): Locator => page.locator('[data-tile]');
 export const tile = (page: Page, name: string): Locator => page.locator(`[data-tile][aria-label^="${name},"]`);
@@ -54,4 +55,12 @@ export async function picture(page: Page, name: string): Promise<void> {
   const folder = path.join(projectFolder, 'out', 'screens');
   mkdirSync(folder, { recursive: true });
   await page.screenshot({ path: path.join(folder, `${name}.png`) });
+}
+
+/** The system's file choosers answer with this path from now on, as if the person had chosen it. */
+export async function chooseFile(app: App, file: string): Promise<void> {
+  await app.evaluateMain(({ dialog }, filePath) => {
+    dialog.showOpenDialog = () => Promise.resolve({ canceled: false, filePaths: [filePath] });
+    dialog.showSaveDialog = () => Promise.resolve({ canceled: false, filePath });
+  }, file);
 }
