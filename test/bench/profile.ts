@@ -80,8 +80,7 @@ async function domain(mode: 'pv' | 'pvh'): Promise<Running> {
   };
 }
 
-// names of the functions of WebAssembly: the interpreters' are exported, all others belong to regions
-const interpreters = new Map<number, Map<string, string>>();
+// what is loaded, by watching the constructors
 let instances = 0;
 let compiled = 0;
 let loadMs = 0;
@@ -93,11 +92,6 @@ class WatchedInstance extends Instance {
     super(module, imports);
     loadMs += performance.now() - at;
     instances++;
-    if (!('run' in this.exports)) return;
-    const names = new Map<string, string>();
-    for (const [key, value] of Object.entries(this.exports))
-      if (typeof value === 'function') names.set((value as { name: string }).name, key);
-    interpreters.set(interpreters.size, names);
   }
 }
 class WatchedModule extends Module {
@@ -130,16 +124,11 @@ const threadMs = (): number => {
   return (user + system) / 1000;
 };
 
-/** What the interpreter calls the function of a frame named by V8. */
-function nameOf(functionName: string): string | undefined {
-  const index = /\[(\d+)\]/.exec(functionName)?.[1] ?? '';
-  return [...interpreters.values()].map((m) => m.get(index)).find((n) => n !== undefined);
-}
 const SHORT = (url: string): string => url.replace(/^.*\/(main|shared|test)\//, '$1/');
 function kindOf(url: string, functionName: string, interpreter: ReadonlySet<string>): string {
   if (url.startsWith('wasm://')) {
     if (!interpreter.has(url)) return 'regions';
-    return nameOf(functionName) === 'run' ? 'interpreter: main loop' : 'interpreter: functions';
+    return functionName === 'run' ? 'interpreter: main loop' : 'interpreter: functions';
   }
   if (/\/translator\//.test(url)) return 'tier and translation';
   if (/\/machine\/cpu\//.test(url)) return 'TypeScript: cpu';
@@ -150,14 +139,10 @@ function kindOf(url: string, functionName: string, interpreter: ReadonlySet<stri
 }
 function show(profile: Profile, thread: number): void {
   const byId = new Map(profile.nodes.map((n) => [n.id, n]));
-  const interpreter = new Set<string>();
-  for (const n of profile.nodes)
-    for (const c of n.children ?? []) {
-      const child = byId.get(c)!.callFrame;
-      const entered = n.callFrame.url.endsWith('/core.ts') || n.callFrame.functionName.startsWith('js-to-wasm');
-      if (child.url.startsWith('wasm://') && entered && nameOf(child.functionName) === 'run')
-        interpreter.add(child.url);
-    }
+  // only the interpreters' modules name their functions
+  const interpreter = new Set(
+    profile.nodes.filter((n) => n.callFrame.functionName === 'run').map((n) => n.callFrame.url),
+  );
   const time = new Map<number, number>();
   profile.samples.forEach((id, n) => time.set(id, (time.get(id) ?? 0) + profile.timeDeltas[n]! / 1000));
   const total = [...time.values()].reduce((a, b) => a + b, 0);
@@ -169,7 +154,7 @@ function show(profile: Profile, thread: number): void {
     kinds.set(kind, (kinds.get(kind) ?? 0) + ms);
     let place = `${SHORT(url)}:${lineNumber + 1} ${functionName}`;
     if (url.startsWith('wasm://')) {
-      place = interpreter.has(url) ? `interpreter ${nameOf(functionName) ?? functionName}` : 'regions';
+      place = interpreter.has(url) ? `interpreter ${functionName}` : 'regions';
     }
     places.set(place, (places.get(place) ?? 0) + ms);
   }

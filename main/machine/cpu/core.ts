@@ -33,6 +33,8 @@ import { LONGEST_RUN, Tier, type Shared, type TierOptions } from './translator/t
 import { translateRegions } from './translator/translate.ts';
 import { Vcpu } from './vcpu.ts';
 
+/** Guest pages that NESTED_TLB can hold: 4 GiB of them. */
+const NESTED_PAGES = 1 << 20;
 const EFER_LMA = 0x400;
 const EFLAGS_TF = 0x100;
 const EFLAGS_IF = 0x200;
@@ -121,7 +123,11 @@ export class CpuCore {
       flushTlb: (all) => this.tlb.flush(all),
       invlpg: (lo, hi) => this.tlb.invlpg(lo, hi),
       retiredNow: () => this.cycles?.() ?? this.retiredNow(),
-      nested: (page, write) => this.nested(page, write),
+      nested: (page, write) => {
+        const frame = this.nested(page, write);
+        if (frame >= 0 && page < NESTED_PAGES) this.tlb.rememberNested(page, write, frame);
+        return frame;
+      },
       interruptsEnabled: () => this.#interruptsEnabled(),
       boundary: () => this.#withhold(0),
       cpuidPolicy: () => this.cpuidPolicy?.(this.#current!) ?? DEFAULT_CPUID,

@@ -36,12 +36,6 @@ export const TLB_ENTRY_BYTES = 32;
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES; // 128 KiB
 export const TLB_USER = TLB_SUPERVISOR + TLB_BYTES;
 export const PAGE_FLAGS = 0x40_0000; // 1 MiB: one byte for each of 2^20 frames
-/**
- * u16 for each of 2^20 frames: which TLB entry was made writable for it since CodeCache.dropWritable last looked: 0 none, its number from 1 on,
- * or SEVERAL_WRITERS. The entry may have been given to another frame since.
- */
-export const PAGE_WRITER = 0x50_0000;
-export const SEVERAL_WRITERS = 0xffff;
 export const PAGE_CODE = 0x80_0000; // 4 MiB: one u32 for each of 2^20 frames
 /** What the TLBs hold: two lists of entry addresses, so that a flush touches only what was filled. */
 export const TLB_LISTS = 0xc0_0000;
@@ -69,6 +63,14 @@ export const REGION_ORIGINALS = 0xd0_0000;
 export const HEAT_START = 0x2908;
 /** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */
 export const CODE_LISTENER = 0x290c;
+/**
+ * Second-level translations (F.nested) that have been asked for since the last full flush, by guest page modulo their number: u32 tag of the
+ * page if it may be read, u32 tag if it may be written, i32 machine frame. A tag is the page | the generation; a full flush begins a new one.
+ */
+export const NESTED_TLB = 0x30_0000;
+export const NESTED = { entries: 65536, entryBytes: 16, read: 0, write: 4, frame: 8 } as const;
+/** u32: generation << 20, never 0. */
+export const NESTED_GENERATION = 0x2910;
 /** A copy of a record that enters a region, to be executed by the interpreter instead, and a record that looks up what follows. */
 export const ALONE = 0x2940;
 /** What the decoder found out about the instruction it decoded last, for decode-templates.ts: one byte each. */
@@ -92,8 +94,6 @@ export const SHAPE = {
 export const HEADS = 0x24_0000;
 /** Records of instructions with the same head, ready to be completed (decode-templates.ts): 4,096 of 64 bytes. */
 export const TEMPLATES = 0x28_0000;
-/** u16 for each pair of first bytes, 128 KiB for each mode: number of the template that an instruction with them had last, 0 = none. */
-export const TEMPLATE_HINTS = 0x2c_0000;
 export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
 export const RAM_BASE = 0x1000_0000; // 256 MiB
 export const ARENA_END = RAM_BASE;

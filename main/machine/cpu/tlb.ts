@@ -7,14 +7,15 @@ import type { HostMemory } from './host-memory.ts';
 import {
   Careful,
   F,
+  NESTED,
+  NESTED_GENERATION,
+  NESTED_TLB,
   OP,
   PAGE_FLAGS,
-  PAGE_WRITER,
   PAGE_WRITE_SLOW,
   PageFlag,
   RAM_BASE,
   SCRATCH,
-  SEVERAL_WRITERS,
   SLOT_PAGE_BASE,
   STATE,
   Seg,
@@ -35,6 +36,8 @@ import { Access, type System } from './system/index.ts';
 
 const STACK_ACCESS = 256;
 const PAGE_MASK = ~0xfff;
+/** One generation of NESTED_TLB's tags: they hold 20 bits of page below it. */
+const GENERATION = 1 << 20;
 
 export class Tlb {
   readonly #mem: HostMemory;
@@ -60,6 +63,7 @@ export class Tlb {
     this.#u32 = mem.u32;
     this.#u8 = mem.u8;
     this.#u32[TlbList.ramFrames >> 2] = mem.ramBytes / 4096;
+    this.#u32[NESTED_GENERATION >> 2] = GENERATION;
   }
   attach(system: System): void {
     this.#system = system;
@@ -75,7 +79,27 @@ export class Tlb {
   flush(all: boolean): void {
     this.flushes++;
     this.#clearList(TlbList.localCount, TlbList.locals);
-    if (all) this.#clearList(TlbList.globalCount, TlbList.globals);
+    if (!all) return;
+    this.#clearList(TlbList.globalCount, TlbList.globals);
+    this.#nextGeneration();
+  }
+  /** Forgets all second-level translations. */
+  #nextGeneration(): void {
+    const at = NESTED_GENERATION >> 2;
+    this.#u32[at] = (this.#u32[at]! + GENERATION) >>> 0;
+    if (this.#u32[at] !== 0) return;
+    // tags of long ago would be valid again
+    this.#u32.fill(0, NESTED_TLB >> 2, (NESTED_TLB + NESTED.entries * NESTED.entryBytes) >> 2);
+    this.#u32[at] = GENERATION;
+  }
+  /** Remembers a second-level translation for the walks in WebAssembly, until the next full flush. @param page guest page below 2^20 */
+  rememberNested(page: number, write: boolean, frame: number): void {
+    const entry = (NESTED_TLB + (page & (NESTED.entries - 1)) * NESTED.entryBytes) >> 2;
+    const tag = (this.#u32[NESTED_GENERATION >> 2]! | page) >>> 0;
+    if (this.#u32[entry] !== tag) this.#u32[entry + (NESTED.write >> 2)] = 0;
+    this.#u32[entry] = tag;
+    if (write) this.#u32[entry + (NESTED.write >> 2)] = tag;
+    this.#i32[entry + (NESTED.frame >> 2)] = frame;
   }
   #clearList(count: number, list: number): void {
     const n = this.#u32[count >> 2]!;
@@ -143,9 +167,7 @@ export class Tlb {
     const careful = i32[(STATE + F.careful) >> 2] !== 0;
     const may = (kind: number): boolean => !careful || mayCache(system.state, lo, hi, kind, user);
     tag(TLB_TAG_READ, !beyond && may(Access.Read));
-    const writable = !beyond && walk.writeOk && walk.dirty && (flags & PAGE_WRITE_SLOW) === 0 && may(Access.Write);
-    tag(TLB_TAG_WRITE, writable);
-    if (writable) this.#noteWriter(frame, entry);
+    tag(TLB_TAG_WRITE, !beyond && walk.writeOk && walk.dirty && (flags & PAGE_WRITE_SLOW) === 0 && may(Access.Write));
     tag(TLB_TAG_EXEC, walk.executable && may(Access.Exec));
     i32[at + (TLB_ADDEND >> 2)] = (RAM_BASE + frame * 4096 - page) | 0;
     i32[at + (TLB_FLAGS >> 2)] = walk.global ? 1 : 0;
@@ -159,14 +181,6 @@ export class Tlb {
     }
     this.#u32[(list >> 2) + this.#u32[count >> 2]!++] = entry;
     return maddr;
-  }
-
-  /** The entry lets a frame be written (PAGE_WRITER). */
-  #noteWriter(frame: number, entry: number): void {
-    const u16 = this.#mem.u16;
-    const at = (PAGE_WRITER >> 1) + frame;
-    const number = (entry - TLB_SUPERVISOR) / TLB_ENTRY_BYTES + 1;
-    u16[at] = u16[at] === 0 || u16[at] === number ? number : SEVERAL_WRITERS;
   }
 
   #fault(vector: number): 0 {

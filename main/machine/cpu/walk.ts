@@ -1,4 +1,5 @@
 // The page walk of the everyday case, as WebAssembly: every entry present and permitted, in RAM, the tables accessed before.
+// Second-level translations are taken from NESTED_TLB, or the walk is not an everyday one.
 // `walk_fill` then fills the TLB entry, or says that an entry is absent or forbids the access; anything else it leaves to tlb.ts and system/paging.ts, which know all the rules.
 // Invariant: it fills an entry only where the full walk would succeed, and sets accessed and dirty of the last entry as that would
 // (SDM vol. 3, chapter 4).
@@ -8,12 +9,13 @@ import type { FunctionBuilder, Local } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import {
   F,
+  NESTED,
+  NESTED_GENERATION,
+  NESTED_TLB,
   PAGE_FLAGS,
-  PAGE_WRITER,
   PAGE_WRITE_SLOW,
   PageFlag,
   RAM_BASE,
-  SEVERAL_WRITERS,
   STATE,
   TLB_ADDEND,
   TLB_BYTES,
@@ -125,13 +127,25 @@ function pageFault(f: FunctionBuilder, lo: E, hi: E, found: E, bits: E, user: E)
   f.st32(Z, STATE + F.faultError, found.and(1).or(bits).or(user.shl(2)));
 }
 
+/** Offset of a guest page's entry in NESTED_TLB. */
+const nestedEntry = (page: E): E => page.and(NESTED.entries - 1).mul(NESTED.entryBytes);
+
 /** walk_fill(low, high, access, user) -> 0 (not an everyday case), FILLED, NOT_PRESENT or FORBIDDEN. */
 function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
   const [lo, hi, access, user] = f.params as unknown as [E, E, E, E];
   const fail = (c: E): void => f.if(c, () => f.return(Z));
   const absent = (entry: E): void => f.if(entry.and(1).eqz(), () => f.return(i32(NOT_PRESENT)));
   const forbid = (c: E): void => f.if(c, () => f.return(i32(FORBIDDEN)));
-  fail(state(F.nested).or(state(F.careful)));
+  fail(state(F.careful));
+  const nested = f.let(state(F.nested));
+  /** Turns a guest page, a local, into its machine frame. */
+  const toMachine = (page: Local): void =>
+    f.if(nested, () => {
+      fail(page.shrU(20));
+      const entry = nestedEntry(page);
+      fail(entry.ld32(NESTED_TLB + NESTED.read).ne(Z.ld32(NESTED_GENERATION).or(page)));
+      f.set(page, entry.ld32(NESTED_TLB + NESTED.frame));
+    });
   const frame = f.let(lo.shrU(12));
   const combined = f.let(i32(6)); // R/W and U/S of all levels
   const leaf = f.let(i32(0x60)); // A, D, G
@@ -144,8 +158,10 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
     const cr4 = f.let(state(F.cr4));
     const cr3 = f.let(state(F.cr3));
     const twoLevel = (): void => {
-      fail(cr3.shrU(12).geU(ramFrames));
-      f.set(leafAt, cr3.and(-4096).add(lo.shrU(22).shl(2)));
+      const directory = f.let(cr3.shrU(12));
+      toMachine(directory);
+      fail(directory.geU(ramFrames));
+      f.set(leafAt, directory.shl(12).add(lo.shrU(22).shl(2)));
       const pde = f.let(leafAt.ld32(RAM_BASE));
       absent(pde);
       f.set(combined, pde);
@@ -157,8 +173,10 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
           f.set(frame, pde.shrU(22).shl(10).or(lo.shrU(12).and(0x3ff)));
         },
         () => {
-          fail(pde.and(0x20).eqz().or(pde.shrU(12).geU(ramFrames)));
-          f.set(leafAt, pde.and(-4096).add(lo.shrU(12).and(0x3ff).shl(2)));
+          const table = f.let(pde.shrU(12));
+          toMachine(table);
+          fail(pde.and(0x20).eqz().or(table.geU(ramFrames)));
+          f.set(leafAt, table.shl(12).add(lo.shrU(12).and(0x3ff).shl(2)));
           const pte = f.let(leafAt.ld32(RAM_BASE));
           absent(pte);
           f.set(combined, pde.and(pte));
@@ -171,7 +189,7 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
       const efer = f.let(state(F.efer));
       const long = mode === 64 ? i32(1) : f.let(efer.and(0x400));
       const nxe = efer.and(0x800);
-      const table: Local = f.let(cr3.and(-4096));
+      const table: Local = f.let(cr3.shrU(12));
       const e = f.local('i64');
       // bits that must be clear for a frame below 4 GiB; NX only where it is enabled
       const high = f.let(
@@ -180,8 +198,9 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
         ),
       );
       const load = (index: E): void => {
-        fail(table.shrU(12).geU(ramFrames));
-        f.set(leafAt, table.add(index.shl(3)));
+        toMachine(table);
+        fail(table.geU(ramFrames));
+        f.set(leafAt, table.shl(12).add(index.shl(3)));
         f.set(e, leafAt.ld64(RAM_BASE));
         absent(e.lo());
         fail(e.and(high).ne(0n));
@@ -210,7 +229,7 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
             f.br(done);
           });
           fail(e.lo().and(0x20).eqz());
-          f.set(table, e.lo().and(-4096));
+          f.set(table, e.lo().shrU(12));
         };
         f.if(
           long,
@@ -231,13 +250,14 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
                     .ld64(STATE + F.pdpte0),
                 ),
               () => {
-                fail(cr3.and(-32).shrU(12).geU(ramFrames));
-                f.set(e, cr3.and(-32).add(lo.shrU(30).shl(3)).ld64(RAM_BASE));
+                toMachine(table);
+                fail(table.geU(ramFrames));
+                f.set(e, table.shl(12).or(cr3.and(0xfe0)).add(lo.shrU(30).shl(3)).ld64(RAM_BASE));
               },
             );
             absent(e.lo());
             fail(e.and(~0xffff_fe19n).ne(0n));
-            f.set(table, e.lo().and(-4096));
+            f.set(table, e.lo().shrU(12));
           },
         );
         step(2);
@@ -255,6 +275,23 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
     });
     f.set(missing, select(access.eq(WRITE), i32(0x60), 0x20).and(leaf.xor(-1)));
     f.if(cr4.and(0x80).eqz(), () => f.set(leaf, leaf.and(~0x100)));
+  });
+  /** May be written as far as the second level goes. */
+  const nestedWrite = f.let(i32(1));
+  f.if(nested, () => {
+    // A and D bits are the long way's: the table must be writable in the second level
+    fail(missing);
+    fail(frame.shrU(20));
+    const tag = f.let(Z.ld32(NESTED_GENERATION).or(frame));
+    const entry = f.let(nestedEntry(frame));
+    f.set(nestedWrite, entry.ld32(NESTED_TLB + NESTED.write).eq(tag));
+    fail(
+      entry
+        .ld32(NESTED_TLB + NESTED.read)
+        .ne(tag)
+        .or(access.eq(WRITE).and(nestedWrite.eqz())),
+    );
+    f.set(frame, entry.ld32(NESTED_TLB + NESTED.frame));
   });
   fail(frame.geU(ramFrames));
   const flags = f.let(frame.ld8u(PAGE_FLAGS));
@@ -291,16 +328,11 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
       .or(user.or(cr0.and(0x1_0000)).eqz())
       .ne(0)
       .and(leaf.and(0x40).ne(0))
+      .and(nestedWrite)
       .and(beyond.eqz()),
   );
   const slow = flags.and(PAGE_WRITE_SLOW);
-  const writable = f.let(mayWrite.and(slow.eqz()));
-  f.if(writable, () => {
-    const at = f.let(frame.shl(1));
-    const number = f.let(entry.sub(TLB_SUPERVISOR).shrU(5).add(1));
-    const before = f.let(at.ld16u(PAGE_WRITER));
-    f.if(before.ne(number), () => f.st16(at, PAGE_WRITER, select(before, i32(SEVERAL_WRITERS), number)));
-  });
+  const writable = mayWrite.and(slow.eqz());
   f.st64(entry, TLB_TAG_WRITE, select(writable, tag, invalid));
   f.st64(entry, TLB_TAG_EXEC, select(nx, invalid, tag));
   f.st32(entry, TLB_ADDEND, frame.shl(12).add(RAM_BASE).sub(page));
