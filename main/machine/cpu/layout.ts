@@ -36,6 +36,12 @@ export const TLB_ENTRY_BYTES = 32;
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES; // 128 KiB
 export const TLB_USER = TLB_SUPERVISOR + TLB_BYTES;
 export const PAGE_FLAGS = 0x40_0000; // 1 MiB: one byte for each of 2^20 frames
+/**
+ * u16 for each of 2^20 frames: which TLB entry was made writable for it since CodeCache.dropWritable last looked: 0 none, its number from 1 on,
+ * or SEVERAL_WRITERS. The entry may have been given to another frame since.
+ */
+export const PAGE_WRITER = 0x50_0000;
+export const SEVERAL_WRITERS = 0xffff;
 export const PAGE_CODE = 0x80_0000; // 4 MiB: one u32 for each of 2^20 frames
 /** What the TLBs hold: two lists of entry addresses, so that a flush touches only what was filled. */
 export const TLB_LISTS = 0xc0_0000;
@@ -94,6 +100,8 @@ export const SHAPE = {
 export const HEADS = 0x24_0000;
 /** Records of instructions with the same head, ready to be completed (decode-templates.ts): 4,096 of 64 bytes. */
 export const TEMPLATES = 0x28_0000;
+/** u16 for each pair of first bytes, 128 KiB for each mode: number of the template that an instruction with them had last, 0 = none. */
+export const TEMPLATE_HINTS = 0x2c_0000;
 export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
 export const RAM_BASE = 0x1000_0000; // 256 MiB
 export const ARENA_END = RAM_BASE;

@@ -12,10 +12,12 @@ import {
   NESTED_TLB,
   OP,
   PAGE_FLAGS,
+  PAGE_WRITER,
   PAGE_WRITE_SLOW,
   PageFlag,
   RAM_BASE,
   SCRATCH,
+  SEVERAL_WRITERS,
   SLOT_PAGE_BASE,
   STATE,
   Seg,
@@ -167,7 +169,9 @@ export class Tlb {
     const careful = i32[(STATE + F.careful) >> 2] !== 0;
     const may = (kind: number): boolean => !careful || mayCache(system.state, lo, hi, kind, user);
     tag(TLB_TAG_READ, !beyond && may(Access.Read));
-    tag(TLB_TAG_WRITE, !beyond && walk.writeOk && walk.dirty && (flags & PAGE_WRITE_SLOW) === 0 && may(Access.Write));
+    const writable = !beyond && walk.writeOk && walk.dirty && (flags & PAGE_WRITE_SLOW) === 0 && may(Access.Write);
+    tag(TLB_TAG_WRITE, writable);
+    if (writable) this.#noteWriter(frame, entry);
     tag(TLB_TAG_EXEC, walk.executable && may(Access.Exec));
     i32[at + (TLB_ADDEND >> 2)] = (RAM_BASE + frame * 4096 - page) | 0;
     i32[at + (TLB_FLAGS >> 2)] = walk.global ? 1 : 0;
@@ -181,6 +185,14 @@ export class Tlb {
     }
     this.#u32[(list >> 2) + this.#u32[count >> 2]!++] = entry;
     return maddr;
+  }
+
+  /** The entry lets a frame be written (PAGE_WRITER). */
+  #noteWriter(frame: number, entry: number): void {
+    const u16 = this.#mem.u16;
+    const at = (PAGE_WRITER >> 1) + frame;
+    const number = (entry - TLB_SUPERVISOR) / TLB_ENTRY_BYTES + 1;
+    u16[at] = u16[at] === 0 || u16[at] === number ? number : SEVERAL_WRITERS;
   }
 
   #fault(vector: number): 0 {

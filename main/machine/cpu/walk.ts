@@ -13,9 +13,11 @@ import {
   NESTED_GENERATION,
   NESTED_TLB,
   PAGE_FLAGS,
+  PAGE_WRITER,
   PAGE_WRITE_SLOW,
   PageFlag,
   RAM_BASE,
+  SEVERAL_WRITERS,
   STATE,
   TLB_ADDEND,
   TLB_BYTES,
@@ -332,7 +334,13 @@ function walkFill(f: FunctionBuilder, mode: 32 | 64): void {
       .and(beyond.eqz()),
   );
   const slow = flags.and(PAGE_WRITE_SLOW);
-  const writable = mayWrite.and(slow.eqz());
+  const writable = f.let(mayWrite.and(slow.eqz()));
+  f.if(writable, () => {
+    const at = f.let(frame.shl(1));
+    const number = f.let(entry.sub(TLB_SUPERVISOR).shrU(5).add(1));
+    const before = f.let(at.ld16u(PAGE_WRITER));
+    f.if(before.ne(number), () => f.st16(at, PAGE_WRITER, select(before, i32(SEVERAL_WRITERS), number)));
+  });
   f.st64(entry, TLB_TAG_WRITE, select(writable, tag, invalid));
   f.st64(entry, TLB_TAG_EXEC, select(nx, invalid, tag));
   f.st32(entry, TLB_ADDEND, frame.shl(12).add(RAM_BASE).sub(page));
