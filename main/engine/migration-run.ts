@@ -88,7 +88,7 @@ export function newReport(
 export function takeSenderReport(report: MigrationReport, s: SenderReport, now: number): void {
   report.memoryPages = s.memoryPages;
   report.rounds = s.rounds;
-  report.pagesSent = s.rounds.reduce((sum, r) => sum + r.pagesSent, 0);
+  report.pagesSent = s.pagesSent;
   report.pagesNeverSent = Math.max(0, s.memoryPages - s.pagesTouched);
   report.bytesSent = s.bytesSent;
   report.stopReason = s.stopReason;

@@ -299,12 +299,12 @@ export function createVerbs({ bridge, mac, enterConsole }: Options) {
 
     inspectorVerbs: (uuid: string | undefined): Verb[] =>
       // Aborting stands where migrating stood.
-      pick(uuid, 'domain.pause', 'domain.stopLive', 'domain.abort', 'domain.migrate', 'domain.restart').filter(
+      pick(uuid, 'domain.pause', 'domain.abort', 'domain.migrate', 'domain.restart').filter(
         (verb, _i, all) =>
           !verb.id.startsWith('domain.migrate.') || !all.some((other) => other.id.startsWith('domain.abort.')),
       ),
     inspectorIcons: (uuid: string | undefined): Verb[] =>
-      pick(uuid, 'domain.save', 'domain.shutdown', 'domain.destroy'),
+      pick(uuid, 'domain.stopLive', 'domain.save', 'domain.shutdown', 'domain.destroy'),
     /** Drawn where there is room, else in a menu. */
     inspectorRare: (uuid: string | undefined): Verb[] =>
       ['domain.resize', 'domain.clone', 'domain.rename'].flatMap((id) => pick(uuid, id)),

@@ -29,17 +29,16 @@ export const useBalloon = defineStore('balloon', () => {
     }
   }
 
-  /** Does what was offered. @returns whether there is room now; the person was told when there is not */
-  async function makeRoom({ uuid, name, memoryMiB, roomMiB }: BalloonOffer): Promise<boolean> {
+  /** Does what was offered; there is room afterwards. Rejects with a BulkheadError when the guest does not give enough back. */
+  async function makeRoom({ uuid, name, memoryMiB, roomMiB }: BalloonOffer): Promise<void> {
     if (!lab.clock.running)
       useNotices().post({
         tone: 'plain',
         title: messages.balloon.waits(name),
         action: { label: messages.verbs.runLab, run: () => void lab.runClock() },
       });
-    const done = await session.act((engine) => engine.makeRoom({ uuid, memoryMiB, roomMiB }));
-    if (done) announcer.say(messages.balloon.done(name, memoryMiB), uuid);
-    return done !== undefined;
+    await session.call((engine) => engine.makeRoom({ uuid, memoryMiB, roomMiB }));
+    announcer.say(messages.balloon.done(name, memoryMiB), uuid);
   }
 
   /** The way on that a refusal for lack of memory offers: make room, then do again what was refused. */
@@ -50,7 +49,7 @@ export const useBalloon = defineStore('balloon', () => {
       return (
         offer && {
           label: messages.balloon.offer(offer.name, offer.memoryMiB),
-          run: () => void makeRoom(offer).then((room) => room && again()),
+          run: () => void session.attempt(makeRoom(offer)).then((room) => room && again()),
         }
       );
     };

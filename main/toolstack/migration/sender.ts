@@ -63,6 +63,8 @@ export interface SenderReport {
   /** Pages that have crossed at least once. */
   pagesTouched: number;
   bytesSent: number;
+  /** In all rounds, the present one included. */
+  pagesSent: number;
   rounds: MigrationRound[];
   /** Pages the current round still has to look at, and had at its start. */
   left: number;
@@ -107,6 +109,7 @@ export class MigrationSender {
   private nextBlock = 0;
   private readonly touched = new Set<number>();
   private bytesSent = 0;
+  private pagesSent = 0;
   /** The link is ours up to here. */
   private cursor: number;
   private head: Uint8Array | null;
@@ -249,6 +252,7 @@ export class MigrationSender {
     if (!batch.length) return false;
     for (const pfn of batch) this.touched.add(pfn);
     this.current.sent += batch.length;
+    this.pagesSent += batch.length;
     this.emit(this.domain.pages(batch), rate, chunks);
     return true;
   }
@@ -369,6 +373,7 @@ export class MigrationSender {
       memoryPages: this.memoryPages,
       pagesTouched: this.touched.size,
       bytesSent: this.bytesSent,
+      pagesSent: this.pagesSent,
       rounds: this.rounds,
       left: this.list.length - this.next,
       of: this.list.length,
