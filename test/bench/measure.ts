@@ -30,11 +30,19 @@ function measure(run: Run): Answer | string {
   return Object.keys(answer.column).length > 0 ? answer : 'its guest printed no mark';
 }
 
-/** A column that failed is not tried again; what it had measured before stays. */
-export function measureAll(runs: readonly Run[], rounds: number, say: (line: string) => void): Gathered {
+/**
+ * A column that failed is not tried again; what it had measured before stays.
+ * @param after called with what has been measured when a round is over
+ */
+export function measureAll(
+  runs: readonly Run[],
+  rounds: number,
+  say: (line: string) => void,
+  after: (gathered: Gathered) => void,
+): Gathered {
   const gathered = new Gathered();
   const failed = new Set<Run>();
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < rounds; round++) {
     for (const run of runs) {
       if (round >= run.rounds || failed.has(run)) continue;
       if (round === 0 && run.prepared) measure(run);
@@ -49,5 +57,7 @@ export function measureAll(runs: readonly Run[], rounds: number, say: (line: str
         say(`${run.title}, ${run.column}: no result, ${answer}.`);
       } else gathered.add(run, answer);
     }
+    after(gathered);
+  }
   return gathered;
 }

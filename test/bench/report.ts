@@ -1,6 +1,7 @@
 /**
  * Results on disk and in words: results.json, the tables of docs/performance.md between two marks, and its chart. `node test/bench/report.ts`
- * writes page and chart anew from results.json. Invariant: page and chart say what results.json says.
+ * writes page and chart anew from results.json; with the file of a run (out/bench/results.json) it records that first.
+ * Invariant: page and chart say what results.json says.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -54,4 +55,9 @@ export function record(r: Results): void {
   write(merged);
 }
 
-if (process.argv[1] === import.meta.filename) write(JSON.parse(readFileSync(RESULTS, 'utf8')) as Results);
+if (process.argv[1] === import.meta.filename) {
+  const file = process.argv[2];
+  const results = JSON.parse(readFileSync(file ?? RESULTS, 'utf8')) as Results;
+  if (file === undefined) write(results);
+  else record(results);
+}

@@ -15,7 +15,7 @@ import { reached } from './bars.ts';
 import { measureAll } from './measure.ts';
 import { choose, plan, type Choice } from './plan.ts';
 import { record } from './report.ts';
-import type { Results } from './results.ts';
+import type { Gathered, Results } from './results.ts';
 import { barsGrid, grids, toText, translationGrid } from './tables.ts';
 
 const { values } = parseArgs({
@@ -65,27 +65,28 @@ if (own === null || own.length > 0) {
   const choice = chosen();
   const before = load();
   console.log(`Load ${before}, ${os.cpus().length} cores, ${rounds} rounds.`);
-  const gathered = measureAll(plan(choice, say), rounds, say);
-  const tables = gathered.tables([before, load()]);
-  const results: Results = {
-    about: {
-      ...{ node: process.version, v8: process.versions.v8, cpu: os.cpus()[0]?.model ?? 'an unnamed processor' },
-      ...{ cores: os.cpus().length, rounds },
-    },
-    ...{ tables, translation: gathered.translation, idle: own === null ? idleMemory() : null },
-    ...{ bars: reached(tables), missing },
+  const folder = here('../../out/bench');
+  mkdirSync(folder, { recursive: true });
+  const idle = own === null ? idleMemory() : null;
+  /** What is known so far, kept for a run that is broken off: `node test/bench/report.ts out/bench/results.json` records it. */
+  const keep = (gathered: Gathered): Results => {
+    const tables = gathered.tables([before, load()]);
+    const results: Results = {
+      about: {
+        ...{ node: process.version, v8: process.versions.v8, cpu: os.cpus()[0]?.model ?? 'an unnamed processor' },
+        ...{ cores: os.cpus().length, rounds },
+      },
+      ...{ tables, translation: gathered.translation, idle, bars: reached(tables), missing },
+    };
+    writeFileSync(path.join(folder, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+    return results;
   };
-  for (const grid of grids(tables)) console.log(`\n${toText(grid)}`);
+  const results = keep(measureAll(plan(choice, say), rounds, say, keep));
+  for (const grid of grids(results.tables)) console.log(`\n${toText(grid)}`);
   if (Object.keys(results.translation).length > 0) console.log(`\n${toText(translationGrid(results.translation))}`);
   const bars = results.bars.filter((bar) => bar.reached !== null);
   if (bars.length > 0) console.log(`\n${toText(barsGrid(bars))}`);
-  if (results.idle)
-    console.log(
-      `\nAn idle host with ${results.idle.memoryMiB} MiB of memory: ${results.idle.residentMiB} MiB resident.`,
-    );
-  const folder = here('../../out/bench');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  if (idle) console.log(`\nAn idle host with ${idle.memoryMiB} MiB of memory: ${idle.residentMiB} MiB resident.`);
   if (values.record) record(results);
 }
 for (const [name, args] of Object.entries(PROGRAMS))
