@@ -3,7 +3,7 @@
 import { instruction, type Instruction, type Size } from './instruction.ts';
 import { REG, i32, select, type Semantics, type E } from './semantics.ts';
 import { hex } from './arithmetic.ts';
-import { STATE, F, Seg } from '../cpu/layout.ts';
+import { Seg } from '../cpu/layout.ts';
 
 const CC = ['o', 'no', 'b', 'ae', 'z', 'nz', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'];
 export const conditions = CC.map((name, n) => ({ name, n }));
@@ -239,7 +239,7 @@ export const data: Instruction[] = [
     instruction('push', [code], { stack: true, sized: true, d64: true, i64: legacy }, (s) => {
       const size = pushSize(s);
       // With a 32-bit operand size recent Intel cores write only the low word of the slot (SDM vol. 2, PUSH).
-      const selector = s.let(i32(0).ld32(STATE + F.selector + seg * 4));
+      const selector = s.let(s.selector(seg));
       s.pushSelector(selector, size);
     }),
   ),

@@ -285,6 +285,10 @@ export abstract class Semantics {
   abstract system(name: string): void;
   /** Selector of the segment register named by ModRM.reg (i32). */
   abstract selectorOfReg(): E;
+  /** Selector in segment register `n` (Seg). */
+  selector(n: number): E {
+    return NONE.ld32(STATE + F.selector + n * 4);
+  }
   /** Bit test of OP.flags (i32, not normalised). */
   abstract prefix(flag: number): E;
 

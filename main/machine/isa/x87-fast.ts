@@ -24,8 +24,7 @@ const rm = (s: Semantics): E => s.opcodeBytes().and(7);
 function done(s: Semantics, pop: E | null = null): void {
   s.setState64('fpIp', s.ownRip());
   // FPU opcode and CS lie one behind the other
-  const cs = Z.ld32u64(STATE + F.selector + Seg.CS * 4);
-  s.setState64('fpOpcode', s.opcodeBytes().and(0x7ff).zx().or(cs.shl(32n)));
+  s.setState64('fpOpcode', s.opcodeBytes().and(0x7ff).zx().or(s.selector(Seg.CS).zx().shl(32n)));
   if (s.memory) {
     s.setState64('fpDp', s.effectiveAddress().zx());
     s.setState('fpDs', s.memorySelector());

@@ -1,7 +1,7 @@
 // Debug exceptions on a running core (SDM vol. 3, chapter 18): every kind of breakpoint, single steps, priorities, RF, and alignment checks.
 
 import { describe, expect, it } from 'vitest';
-import { F, Shadow } from '../../../../main/machine/cpu/layout.ts';
+import { F, Seg, Shadow } from '../../../../main/machine/cpu/layout.ts';
 import { ExitCode } from '../../../../main/machine/cpu/system/index.ts';
 import { CODE, DATA, HANDLERS, Running, STACK } from './running.ts';
 
@@ -295,5 +295,44 @@ describe('alignment checks', () => {
     expect(noMask.run().info0).toBe(6);
     const on = new Running([...load(DATA + 1), 0x68, ...le(AC | 2), 0x9d, ...load(DATA + 1)], { user: true });
     expect([on.interceptAll().run().info0, on.at]).toEqual([17, 11]);
+  });
+});
+
+describe('the T bit of a TSS', () => {
+  const [GDT, OLD_TSS, NEW_TSS, TABLES] = [0x1000, 0x3000, 0x4000, 0x1_0000];
+  /** Far jump to the task behind selector 0x30; its code is INC EAX; HLT at CODE + 0x100. */
+  const switching = (trap: boolean): Running => {
+    const r = new Running([0xea, ...le(0), 0x30, 0]).interceptAll();
+    const descriptor = (selector: number, base: number, type: number): void => {
+      r.mem.write32(GDT + selector, (base << 16) | 0x67);
+      r.mem.write32(GDT + selector + 4, type << 8);
+    };
+    descriptor(0x28, OLD_TSS, 0x8b);
+    descriptor(0x30, NEW_TSS, 0x89);
+    const fields: [number, number][] = [
+      [28, TABLES],
+      [32, CODE + 0x100],
+      [36, 2],
+      [40, 41], // EAX
+      [56, STACK],
+      [76, 8],
+      ...[72, 80, 84, 88, 92].map((at): [number, number] => [at, 0x10]),
+      [100, (trap ? 1 : 0) | (0x68 << 16)],
+    ];
+    for (const [at, value] of fields) r.mem.write32(NEW_TSS + at, value);
+    r.mem.copyIn(CODE + 0x100, Uint8Array.of(0x40, HLT));
+    return r;
+  };
+  it('traps before the first instruction of the new task and says so in DR6', () => {
+    const r = switching(true);
+    expect(next(r)).toEqual([1, 0x100, 0x8000]);
+    expect([r.vcpu.getReg(0), r.vcpu.segment(Seg.TR).selector]).toEqual([41n, 0x30]);
+    expect(halts(r)).toBe(0x102);
+    expect(r.vcpu.getReg(0)).toBe(42n);
+  });
+  it('does nothing when it is clear', () => {
+    const r = switching(false);
+    expect(halts(r)).toBe(0x102);
+    expect(r.dr6 & 0xe00f).toBe(0);
   });
 });
