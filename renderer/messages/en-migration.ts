@@ -216,6 +216,7 @@ export const enMigration = {
     earlier: 'Earlier',
     later: 'Later',
     empty: 'Run the lab to record',
+    idleAll: 'No vCPU ran in this time: every physical CPU was idle.',
     exported: 'Schedule saved.',
   },
 };
