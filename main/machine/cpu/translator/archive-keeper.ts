@@ -25,11 +25,13 @@ function programFiles(): string[] {
   const here = fileURLToPath(import.meta.url);
   const folder = here.endsWith('.ts') ? path.resolve(path.dirname(here), '..', '..') : path.dirname(here);
   const wanted = path.extname(here);
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => path.extname(name) === wanted)
     .toSorted()
     .map((name) => path.join(folder, name))
     .filter((file) => statSync(file).isFile());
+  // whatever a packed folder lists: without this file the version would say nothing
+  return [here, ...files];
 }
 
 export class ArchiveKeeper {
