@@ -5,6 +5,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
 import { reached } from './bars.ts';
 import { chart } from './chart.ts';
 import type { Results } from './results.ts';
@@ -42,16 +43,29 @@ function write(r: Results): void {
   writeFileSync(CHART, chart(r));
 }
 
-/** Adds to what was recorded before; each table keeps the load it was measured under. */
-export function record(r: Results): void {
+/** Rows that were measured take the place of older ones; a table's load is the range of all its rows. */
+export function merge(old: Results['tables'], measured: Results['tables']): Results['tables'] {
+  const tables = { ...old };
+  for (const [name, { load, rows }] of Object.entries(measured)) {
+    const before = old[name];
+    const kept = Object.entries(before?.rows ?? {}).filter(([row]) => !(row in rows));
+    const loads = [...load, ...(kept.length > 0 ? before!.load : [])];
+    tables[name] = { load: [Math.min(...loads), Math.max(...loads)], rows: { ...before?.rows, ...rows } };
+  }
+  return tables;
+}
+
+/** Adds to what was recorded before. */
+export async function record(r: Results): Promise<void> {
   const before = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as Partial<Results>) : {};
-  const tables = { ...before.tables, ...r.tables };
+  const tables = merge(before.tables ?? {}, r.tables);
   const merged: Results = {
     about: r.about,
     ...{ tables, translation: { ...before.translation, ...r.translation }, idle: r.idle ?? before.idle ?? null },
     ...{ bars: reached(tables), missing: r.missing },
   };
-  writeFileSync(RESULTS, `${JSON.stringify(merged, null, 2)}\n`);
+  const style = await resolveConfig(RESULTS);
+  writeFileSync(RESULTS, await format(JSON.stringify(merged), { ...style, parser: 'json' }));
   write(merged);
 }
 
@@ -59,5 +73,5 @@ if (process.argv[1] === import.meta.filename) {
   const file = process.argv[2];
   const results = JSON.parse(readFileSync(file ?? RESULTS, 'utf8')) as Results;
   if (file === undefined) write(results);
-  else record(results);
+  else await record(results);
 }

@@ -23,7 +23,7 @@ export interface Row {
   differs: string[];
 }
 export interface Table {
-  /** Load of the machine (one minute) before and after. */
+  /** Load of the machine (one minute) before and after, or the range where rows are of several runs. */
   load: [number, number];
   rows: Record<string, Row>;
 }

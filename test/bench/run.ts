@@ -87,7 +87,7 @@ if (own === null || own.length > 0) {
   const bars = results.bars.filter((bar) => bar.reached !== null);
   if (bars.length > 0) console.log(`\n${toText(barsGrid(bars))}`);
   if (idle) console.log(`\nAn idle host with ${idle.memoryMiB} MiB of memory: ${idle.residentMiB} MiB resident.`);
-  if (values.record) record(results);
+  if (values.record) await record(results);
 }
 for (const [name, args] of Object.entries(PROGRAMS))
   if (words === null || words.includes(name)) {

@@ -4,6 +4,7 @@ import { reached } from '../../bench/bars.ts';
 import { chart } from '../../bench/chart.ts';
 import { Marks, type Column } from '../../bench/marks.ts';
 import { choose, type Run } from '../../bench/plan.ts';
+import { merge } from '../../bench/report.ts';
 import { Gathered, type Results } from '../../bench/results.ts';
 import { grids, toMarkdown } from '../../bench/tables.ts';
 
@@ -51,6 +52,18 @@ describe('figures', () => {
     ]);
     expect(Object.keys(tables.boot!.rows)).toEqual(['amd64-pv', 'amd64-pvh']);
     expect(tables.boot!.rows['amd64-pv']!.columns.qemu).toMatchObject({ first: 3, steady: null, firstWall: 4 });
+  });
+});
+
+describe('a record', () => {
+  test('takes the rows of a run and keeps the others', () => {
+    const old = gather([run('v86', 'boot', []), { ...sample('a', 1), copy: { checksum: 'b', cpu: [2], wall: [2] } }]);
+    const merged = merge(old, { boot: { ...gather([run('v86', 'boot'), sample('a', 9)]).boot!, load: [3, 5] } });
+    expect(Object.keys(merged.boot!.rows)).toEqual(['crc32', 'copy']);
+    expect(merged.boot!.rows.crc32!.columns.v86!.first).toBe(9);
+    expect(merged.boot!.load).toEqual([0, 5]);
+    const all = merge(merged, { boot: { ...merged.boot!, load: [2, 3] } });
+    expect(all.boot!.load).toEqual([2, 3]);
   });
 });
 
