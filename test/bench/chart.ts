@@ -92,7 +92,7 @@ const text = (x: number, y: number, words: string, anchor = 'start', kind = ''):
 export function chart({ tables }: Results): string {
   const parts: string[] = [];
   const used = new Set<string>();
-  let y = 66;
+  let y = 82;
   for (const [name, title] of PANELS) {
     const table = tables[name];
     if (!table) continue;
@@ -120,10 +120,12 @@ export function chart({ tables }: Results): string {
     });
     y = bottom + 34;
   }
-  let x = 16;
+  let [x, line] = [16, 48];
   const legend = SERIES.filter(({ column }) => used.has(column)).map(({ column, name, mark }) => {
-    const item = `<g class="mark ${className(column)}">${mark(x + 6, 48)}</g>${text(x + 18, 52, name)}`;
-    x += 32 + name.length * 6.3;
+    const width = 32 + name.length * 7;
+    if (x + width > WIDTH) [x, line] = [16, line + 20];
+    const item = `<g class="mark ${className(column)}">${mark(x + 6, line)}</g>${text(x + 18, line + 4, name)}`;
+    x += width;
     return item;
   });
   const title = 'How many times as fast our translator is: right of 1 it is faster (logarithmic)';
