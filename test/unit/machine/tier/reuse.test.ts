@@ -1,7 +1,7 @@
 // Code that has been translated serves every page with the same bytes: copies, the same page after it was changed and changed back, and another
 // run that finds the archive. What a guest computes is the same as interpreted.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -83,13 +83,13 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
 });
 
 describe('the archive of earlier runs', () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'translations-'));
-  const file = archiveFile(folder);
-  afterAll(() => rmSync(folder, { recursive: true }));
+  const root = mkdtempSync(path.join(tmpdir(), 'translations-'));
+  const first = path.join(root, 'first');
+  afterAll(() => rmSync(root, { recursive: true }));
   beforeEach(() => void vi.resetModules());
 
   /** The loop on both machines of a new run, until the other thread has said all it has to say. */
-  async function run(step: number): Promise<{ a: TierMachine; b: TierMachine }> {
+  async function run(step: number, folder = first): Promise<{ a: TierMachine; b: TierMachine }> {
     vi.stubEnv('BULKHEAD_TRANSLATIONS', folder);
     const { TierMachine: Fresh } = await import('./machine.ts');
     const { writeTranslations } = await import('../../../../main/machine/cpu/translator/background.ts');
@@ -113,9 +113,9 @@ describe('the archive of earlier runs', () => {
   }
 
   it('is written, and the next run takes its code from there', async () => {
-    const first = await run(7);
-    expect(first.b.core.tier!.statistics()).toMatchObject({ loaded: 0 });
-    expect(made(first.b)).toBeGreaterThan(0);
+    const before = await run(7);
+    expect(before.b.core.tier!.statistics()).toMatchObject({ loaded: 0 });
+    expect(made(before.b)).toBeGreaterThan(0);
     vi.resetModules();
     const { b } = await run(7);
     expect(b.core.tier!.statistics().loaded).toBeGreaterThan(0);
@@ -135,12 +135,15 @@ describe('the archive of earlier runs', () => {
     ['its end', -1],
   ])('is not used where it is damaged: %s', async (_, at) => {
     await run(9);
-    const bytes = readFileSync(file);
+    const bytes = readFileSync(archiveFile(first));
     const place = at < 0 ? bytes.length + at : at;
     bytes[place]! ^= 1;
-    writeFileSync(file, bytes);
+    // a folder of its own: the thread of the run before may still write to the first
+    const damaged = path.join(root, `damaged ${at}`);
+    mkdirSync(damaged);
+    writeFileSync(archiveFile(damaged), bytes);
     vi.resetModules();
-    const { b } = await run(9);
+    const { b } = await run(9, damaged);
     // damage at the end concerns one module, which may be another's
     if (at >= 0) expect(b.core.tier!.statistics().loaded).toBe(0);
     expect(made(b) + reused(b)).toBeGreaterThan(0);
