@@ -67,6 +67,11 @@ export const REGION_SLOTS = 65536;
 export const REGION_ORIGINALS = 0xd0_0000;
 /** u32, shifted to bits 24-31: OP.heat of a new record, less than 256 jumps before the tier hears of it if it is not 0. */
 export const HEAT_START = 0x2908;
+/**
+ * Pages that the translated region which runs now has accessed last, one for each way in which it does (translator/remembered-pages.ts):
+ * linear address (i64, or u32 in 32-bit code) or TLB_INVALID, and what makes it a WebAssembly address (u32).
+ */
+export const LastPage = { first: 0x2a00, bytes: 16, tag: 0, addend: 8 } as const;
 /** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */
 export const CODE_LISTENER = 0x290c;
 /**

@@ -15,6 +15,8 @@ export interface Flow {
   readonly dominated: readonly (readonly number[])[];
   /** Loops that each block is part of. */
   readonly depth: readonly number[];
+  /** Head of the innermost loop that each block is part of, -1 if none. */
+  readonly innermost: readonly number[];
   /** Every retreating edge goes to a dominator of its source. */
   readonly reducible: boolean;
 }
@@ -94,7 +96,9 @@ export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
     if (forward > 1) joins.add(block);
   }
   const depth = successors.map(() => 0);
-  for (const head of heads) {
+  const innermost = successors.map(() => -1);
+  // a head comes before the heads of the loops inside
+  for (const head of [...heads].toSorted((a, b) => place[a]! - place[b]!)) {
     const body = new Set([head]);
     const waiting = predecessors[head]!.filter((p) => retreats({ place }, p, head));
     for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
@@ -102,11 +106,14 @@ export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
       body.add(block);
       waiting.push(...predecessors[block]!);
     }
-    for (const block of body) depth[block]!++;
+    for (const block of body) {
+      depth[block]!++;
+      innermost[block] = head;
+    }
   }
   const dominated: number[][] = successors.map(() => []);
   for (const block of order) if (block !== 0) dominated[idom[block]!]!.push(block);
-  return { order, place, heads, joins, dominated, depth, reducible };
+  return { order, place, heads, joins, dominated, depth, innermost, reducible };
 }
 
 /**

@@ -7,7 +7,8 @@ import { FAST_ROUTINES } from '../fast-events.ts';
 import { sharedFunctions } from '../interpreter.ts';
 import { callsRoutine, type RegionInstruction } from './blocks.ts';
 import { RegionFlags } from './region-flags.ts';
-import { TranslatorSemantics, type Facts, type RegionState } from './region-semantics.ts';
+import { TranslatorSemantics } from './region-semantics.ts';
+import type { Facts, RegionState } from './region-state.ts';
 
 /** Facts with the names of the functions that the translated instruction calls. */
 export interface Observed {
@@ -60,7 +61,7 @@ export class Observer {
     const nowhere = (): void => f.unreachable();
     const state: RegionState = {
       registers: Array.from({ length: 16 }, () => address),
-      flags: new RegionFlags(f),
+      flags: new RegionFlags(f, []),
       ...{ pageBase: address, tlb: word, segmentBase: () => address, lastPage: () => null, before: 0 },
       ...{ bail: nowhere, go: nowhere, goTo: nowhere, callRoutine: () => {} },
     };
@@ -82,6 +83,7 @@ export class Observer {
     if (known) return known;
     this.#calls = [];
     const facts = this.#write(instruction, true);
+    facts.looksAtFlags = facts.readsFlags;
     // what it reads only to make flags does not count
     if (facts.readsFlags) facts.readsFlags = this.#write(instruction, false).readsFlags;
     const { handler } = instruction;

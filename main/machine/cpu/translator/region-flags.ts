@@ -1,5 +1,6 @@
 // The arithmetic flags while a region is written: what the last instruction that set them left behind is only remembered, in its operands'
 // own width, and worked out where somebody looks. The state's own form (ccR, ccA, ccB and a kind) is made at exits and where paths join.
+// At the head of a loop they may be either in the state's form or as its last pass left them (loop-flags.ts); a variable says which.
 // Invariant: `at` describes the flags at this point of the code; the locals it names are not written until it is replaced.
 
 import { flagOfKind } from '../flag-functions.ts';
@@ -7,7 +8,8 @@ import { F, FlagKind, STATE } from '../layout.ts';
 import type { Size } from '../../isa/instruction.ts';
 import { rotateFlags, shiftFlags, type ShiftKind } from '../../isa/semantics.ts';
 import { E, i32, i64, select } from '../../wasm/expr.ts';
-import type { FunctionBuilder, Local } from '../../wasm/function.ts';
+import { Local, type FunctionBuilder } from '../../wasm/function.ts';
+import { Sources, sameLoopFlags, type LoopFlags, type Source } from './loop-flags.ts';
 
 export type FlagName = 'cf' | 'pf' | 'af' | 'zf' | 'sf' | 'of';
 
@@ -21,6 +23,14 @@ interface Whole {
   /** CF is still the one of the state's form, which is untouched. */
   readonly carryOfState?: boolean;
   readonly shift?: ShiftKind;
+  /** Where result and operands are besides. */
+  readonly sources?: Sources;
+}
+/** At the head of a loop: as its passes leave them, or in the state's form. `form` null: in the state's form only. */
+interface Either {
+  readonly what: 'either';
+  readonly head: number;
+  readonly form: LoopFlags | null;
 }
 /** New CF and OF over the other flags of `base`. */
 interface Over {
@@ -32,7 +42,8 @@ interface Over {
   readonly base: Whole | null;
 }
 /** null: in the state's form, of a kind known only at run time. */
-export type FlagsAt = Whole | Over | null;
+export type FlagsAt = Whole | Over | Either | null;
+export type WholeFlags = Whole;
 
 const Z = i32(0);
 
@@ -46,16 +57,33 @@ export class RegionFlags {
   readonly #ccB: Local;
   readonly #kind: Local;
   readonly #narrow: { r: Local; a: Local; b: Local; c: Local };
+  readonly #wide: { r: Local; a: Local; b: Local };
   readonly #over: { cf: Local; of: Local; r32: Local; r64: Local };
+  /** Not 0: `either` is the state's form. */
+  readonly #settled: Local;
+  readonly #registers: readonly (Local | null)[];
+  /** Times each register has been written so far, in the order of the text. */
+  readonly #versions = Array<number>(16).fill(0);
+  /** Which register a local of the present instruction was read from, by the local's index. */
+  readonly #readFrom = new Map<number, Source>();
+  /** Heads of loops behind which the flags that came there are looked at, all of them or CF (by INC and DEC). */
+  readonly looked = new Set<number>();
+  readonly stepped = new Set<number>();
 
-  /** Reads the state's flags into locals of the function. */
-  constructor(f: FunctionBuilder) {
+  /**
+   * Reads the state's flags into locals of the function.
+   * @param registers general registers, as RegionState has them
+   */
+  constructor(f: FunctionBuilder, registers: readonly (Local | null)[]) {
     this.#f = f;
+    this.#registers = registers;
     this.#ccR = f.let(Z.ld64(STATE + F.ccR));
     this.#ccA = f.let(Z.ld64(STATE + F.ccA));
     this.#ccB = f.let(Z.ld64(STATE + F.ccB));
     this.#kind = f.let(Z.ld32(STATE + F.ccOp));
     this.#narrow = { r: f.local('i32'), a: f.local('i32'), b: f.local('i32'), c: f.local('i32') };
+    this.#wide = { r: f.local('i64'), a: f.local('i64'), b: f.local('i64') };
+    this.#settled = f.let(i32(1));
     this.#over = { cf: f.local('i32'), of: f.local('i32'), r32: f.local('i32'), r64: f.local('i64') };
   }
 
@@ -81,14 +109,14 @@ export class RegionFlags {
   // ---- setting
 
   #setResult(size: Size, r: E): void {
-    if (size === 64) this.#f.set(this.#ccR, r);
+    if (size === 64) this.#f.set(this.#wide.r, r);
     else this.#f.set(this.#narrow.r, r.lo());
   }
   #setOperands(size: Size, a: E, b: E): void {
     const f = this.#f;
     if (size === 64) {
-      f.set(this.#ccA, a);
-      f.set(this.#ccB, b);
+      f.set(this.#wide.a, a);
+      f.set(this.#wide.b, b);
       return;
     }
     f.set(this.#narrow.a, a.lo());
@@ -102,24 +130,26 @@ export class RegionFlags {
       this.#f.set(this.#narrow.a, a!);
       this.#f.set(this.#narrow.b, b!);
     } else if (a && b) this.#setOperands(size, a, b);
-    this.at = { what: 'kind', size, kind };
+    const related = kind === FlagKind.Add || kind === FlagKind.Sub || kind === FlagKind.Logic;
+    this.at = { what: 'kind', size, kind, ...(related ? { sources: this.#sources(r, a, b) } : {}) };
   }
   setImage(image: E): void {
     this.changed = true;
     const v = this.#f.let(image);
-    this.#f.set(this.#ccA, v.zx());
-    this.#f.set(this.#ccR, select(v.and(0x40), i64(0), i64(1)));
+    this.#f.set(this.#wide.a, v.zx());
+    this.#f.set(this.#wide.r, select(v.and(0x40), i64(0), i64(1)));
     this.at = { what: 'kind', size: 64, kind: FlagKind.Raw };
   }
   setStep(size: Size, r: E, delta: 1 | -1): void {
     this.changed = true;
     const { at } = this;
-    const untouched = at === null || (at.what === 'step' && at.carryOfState === true);
-    const carryOfState = size !== 64 && untouched;
+    if (at?.what === 'either') this.stepped.add(at.head);
+    const whole = at?.what === 'either' ? (at.form?.whole ?? null) : at;
+    const carryOfState = whole === null || (whole.what === 'step' && whole.carryOfState === true);
     const cf = carryOfState ? null : this.flag('cf');
     this.#setResult(size, r);
     if (cf) this.#f.set(this.#narrow.c, cf);
-    this.at = { what: 'step', size, kind: FlagKind.Explicit, delta, carryOfState };
+    this.at = { what: 'step', size, kind: FlagKind.Explicit, delta, carryOfState, sources: this.#sources(r) };
   }
   setCarried(subtract: boolean, size: Size, r: E, a: E, b: E, c: E): void {
     this.changed = true;
@@ -131,13 +161,14 @@ export class RegionFlags {
   setShift(shift: ShiftKind, size: Size, a: E, c: E, r: E): void {
     this.changed = true;
     this.#setResult(size, r);
-    if (size === 64) this.#f.set(this.#ccA, a);
+    if (size === 64) this.#f.set(this.#wide.a, a);
     else this.#f.set(this.#narrow.a, a);
     this.#f.set(this.#narrow.c, c);
     this.at = { what: 'shift', size, kind: FlagKind.Explicit, shift };
   }
   #base(): Whole | null {
-    return this.at?.what === 'over' ? this.at.base : this.at;
+    const at = this.#known();
+    return at?.what === 'over' ? at.base : at;
   }
   setRotate(left: boolean, size: Size, r: E): void {
     this.changed = true;
@@ -148,7 +179,7 @@ export class RegionFlags {
   setCarryOverflow(cf: E, of: E | null): void {
     this.changed = true;
     const c = this.#f.let(cf);
-    const o = of ?? (this.at?.what === 'over' ? this.flag('of') : null);
+    const o = of ?? (this.#known()?.what === 'over' ? this.flag('of') : null);
     if (o) this.#f.set(this.#over.of, o);
     this.#f.set(this.#over.cf, c);
     this.at = { what: 'over', size: 8, rotate: null, of: o !== null, base: this.#base() };
@@ -156,15 +187,15 @@ export class RegionFlags {
 
   // ---- reading
 
-  #wide(v: Local, size: Size): E {
+  #extended(v: Local, size: Size): E {
     return (size === 8 ? v.sx8() : size === 16 ? v.sx16() : v).sx();
   }
   #r64(at: Whole): E {
-    return at.size === 64 ? this.#ccR : this.#wide(this.#narrow.r, at.size);
+    return at.size === 64 ? this.#wide.r : this.#extended(this.#narrow.r, at.size);
   }
   /** An operand of an addition or subtraction in the narrowest form that compares right. */
   #operand(which: 'a' | 'b' | 'r', at: Whole, signed: boolean): E {
-    if (at.size === 64) return which === 'a' ? this.#ccA : which === 'b' ? this.#ccB : this.#ccR;
+    if (at.size === 64) return this.#wide[which];
     const v = this.#narrow[which];
     if (at.size === 32) return v;
     if (signed) return at.size === 8 ? v.sx8() : v.sx16();
@@ -179,7 +210,7 @@ export class RegionFlags {
     const save = (e: E): Local => this.#f.let(e);
     const { a, c } = this.#narrow;
     const signed = at.shift === 'Sar';
-    const wide = save(at.size === 64 ? this.#ccA : signed ? this.#wide(a, at.size) : a.zx());
+    const wide = save(at.size === 64 ? this.#wide.a : signed ? this.#extended(a, at.size) : a.zx());
     return shiftFlags(save, at.shift!, at.size, wide, c);
   }
   #whole(name: FlagName, at: Whole | null): E {
@@ -201,10 +232,10 @@ export class RegionFlags {
         return flagOfKind('cf', at.kind, value('r'), value('a'), value('b'));
       }
       const wide = (which: 'a' | 'b'): E =>
-        at.size === 64 ? this.#operand(which, at, true) : this.#wide(this.#narrow[which], at.size);
+        at.size === 64 ? this.#operand(which, at, true) : this.#extended(this.#narrow[which], at.size);
       return flagOfKind(name, at.kind, f.let(this.#r64(at)), f.let(wide('a')), f.let(wide('b')));
     }
-    if (at.kind === FlagKind.Raw) return flagOfKind(name, FlagKind.Raw, this.#ccR, this.#ccA, this.#ccB);
+    if (at.kind === FlagKind.Raw) return flagOfKind(name, FlagKind.Raw, this.#wide.r, this.#wide.a, this.#wide.b);
     if (at.what === 'carried') {
       const value = (which: 'a' | 'b' | 'r') => this.#operand(which, at, false);
       const carry = at.kind === FlagKind.Add ? FlagKind.Adc : FlagKind.Sbb;
@@ -239,14 +270,14 @@ export class RegionFlags {
     return at.of ? of : this.#whole('of', at.base);
   }
   flag(name: FlagName): Local {
-    const { at } = this;
+    const at = this.#known();
     if (at?.what !== 'over') return this.#f.let(this.#whole(name, at));
     return this.#f.let(name === 'cf' || name === 'of' ? this.#overFlag(name, at) : this.#whole(name, at.base));
   }
 
   /** Condition code 0..15 as i32 0 or 1. */
   condition(cc: number): E {
-    const { at } = this;
+    const at = this.#known();
     const compared = at?.what === 'kind' && at.kind === FlagKind.Sub ? at : null;
     const logic = at?.what === 'kind' && at.kind === FlagKind.Logic ? at : null;
     const both = (signed: boolean): [E, E] => [
@@ -295,13 +326,120 @@ export class RegionFlags {
     }
   }
 
+  // ---- where values are besides
+
+  beginInstruction(): void {
+    this.#readFrom.clear();
+    if (this.at !== null && this.at.what !== 'either' && this.at.what !== 'over') this.at.sources?.endInstruction();
+  }
+  /** A local was read from a general register, as many bits of it as the flags that it makes are about. */
+  registerRead(register: number, local: Local): void {
+    this.#readFrom.set(local.index, { register, version: this.#versions[register]! });
+  }
+  /** A general register has been written; `whole`: with at least 32 bits of `v`. */
+  registerWritten(register: number, v: E, whole: boolean): void {
+    const version = ++this.#versions[register]!;
+    const { at } = this;
+    if (whole && v instanceof Local && at !== null && at.what !== 'either' && at.what !== 'over')
+      at.sources?.resultWritten(v, { register, version });
+  }
+  #source(v: E | undefined): Source | null {
+    if (v === undefined) return null;
+    if (v.k !== undefined) return { constant: v.k };
+    return v instanceof Local ? (this.#readFrom.get(v.index) ?? null) : null;
+  }
+  #sources(r: E, a?: E, b?: E): Sources {
+    return new Sources(this.#source(r), this.#source(a), this.#source(b), r);
+  }
+  /** What a pass of a loop leaves behind here, for its next pass; null if only the state's form will do. */
+  form(): LoopFlags | null {
+    const { at } = this;
+    if (at === null || at.what === 'either' || at.what === 'over') return null;
+    if (at.what === 'kind' && at.kind === FlagKind.Raw) return null;
+    const current = (source: Source | null | undefined): Source | null =>
+      source && ('constant' in source || source.version === this.#versions[source.register]) ? source : null;
+    const a = current(at.sources?.a);
+    const b = current(at.sources?.b);
+    return { whole: at, r: a && b ? null : current(at.sources?.r), a, b };
+  }
+
+  // ---- either form
+
+  /** On an edge to the head of a loop whose passes leave `form`. */
+  endPass(form: LoopFlags): void {
+    const mine = this.form();
+    const same = mine !== null && sameLoopFlags(mine, form);
+    if (!same) this.settle();
+    this.#f.set(this.#settled, same ? 0 : 1);
+  }
+  /** At the head. */
+  beginPass(head: number, form: LoopFlags | null): void {
+    this.at = { what: 'either', head, form };
+  }
+  #known(): Whole | Over | null {
+    const { at } = this;
+    if (at?.what !== 'either') return at;
+    this.looked.add(at.head);
+    this.settle();
+    this.at = null;
+    return null;
+  }
+  /** In front of an instruction that looks at flags, or sets them only sometimes. */
+  decide(): void {
+    this.#known();
+  }
+  /** In front of an instruction that writes registers: what is remembered by them is copied. */
+  detach(written: ReadonlySet<number>): void {
+    const { at } = this;
+    if (at?.what !== 'either') return;
+    const { head, form } = at;
+    if (!form) return;
+    const endangered = [form.r, form.a, form.b].some((s) => s && 'register' in s && written.has(s.register));
+    if (!endangered) return;
+    this.#gather(form);
+    this.at = { what: 'either', head, form: { whole: form.whole, r: null, a: null, b: null } };
+  }
+  /** Puts result and operands where #settleWhole wants them. */
+  #gather({ whole, r, a, b }: LoopFlags): void {
+    const f = this.#f;
+    const wide = whole.size === 64;
+    const to = wide ? this.#wide : this.#narrow;
+    const value = (s: Source): E => {
+      if ('constant' in s) return wide ? i64(s.constant) : i32(s.constant);
+      const register = this.#registers[s.register]!;
+      return wide ? register : register.lo();
+    };
+    const sum = whole.kind === FlagKind.Add;
+    const binary = whole.what === 'kind' && (sum || whole.kind === FlagKind.Sub);
+    const [x, y] = [a && value(a), b && value(b)];
+    const z = r && value(r);
+    // two of the three say what the third is
+    if (z) f.set(to.r, z);
+    if (x) f.set(to.a, x);
+    else if (binary && y && z) f.set(to.a, sum ? z.sub(y) : z.add(y));
+    if (y) f.set(to.b, y);
+    else if (binary && x && z) f.set(to.b, sum ? z.sub(x) : x.sub(z));
+    if (!z && binary) f.set(to.r, sum ? to.a.add(to.b) : to.a.sub(to.b));
+  }
+  #settleEither(form: LoopFlags): void {
+    this.#f.if(this.#settled.eqz(), () => {
+      this.#gather(form);
+      this.#settleWhole(form.whole);
+    });
+  }
+
   // ---- the state's form
 
   /** Brings what `at` describes into the state's form (in locals), on this path only: `at` stays as it is. */
   settle(): void {
     const { at } = this;
     if (at === null) return;
-    this.#f.scope(() => (at.what === 'over' ? this.#settleOver(at) : this.#settleWhole(at)));
+    this.#f.scope(() => {
+      if (at.what === 'over') this.#settleOver(at);
+      else if (at.what === 'either') {
+        if (at.form) this.#settleEither(at.form);
+      } else this.#settleWhole(at);
+    });
   }
   #settleWhole(at: Whole): void {
     const f = this.#f;
@@ -310,19 +448,20 @@ export class RegionFlags {
       const cf = f.let(this.#whole('cf', at));
       const af = f.let(this.#whole('af', at));
       const of = f.let(this.#whole('of', at));
-      if (at.size !== 64) f.set(this.#ccR, this.#r64(at));
+      f.set(this.#ccR, this.#r64(at));
       f.set(this.#ccA, cf.or(af.shl(4)).zx());
       f.set(this.#ccB, of.zx());
       f.set(this.#kind, FlagKind.Explicit);
       return;
     }
-    if (at.size !== 64) f.set(this.#ccR, this.#r64(at));
-    if (at.what === 'kind' && at.kind === FlagKind.Explicit) {
+    f.set(this.#ccR, this.#r64(at));
+    if (at.what === 'kind' && at.kind === FlagKind.Raw) f.set(this.#ccA, this.#wide.a);
+    else if (at.what === 'kind' && at.kind === FlagKind.Explicit) {
       f.set(this.#ccA, a.zx());
       f.set(this.#ccB, b.zx());
-    } else if (at.size !== 64 && at.kind !== FlagKind.Logic) {
-      f.set(this.#ccA, this.#wide(a, at.size));
-      f.set(this.#ccB, this.#wide(b, at.size));
+    } else if (at.kind !== FlagKind.Logic) {
+      f.set(this.#ccA, at.size === 64 ? this.#wide.a : this.#extended(a, at.size));
+      f.set(this.#ccB, at.size === 64 ? this.#wide.b : this.#extended(b, at.size));
     }
     if (at.what === 'carried')
       f.set(this.#kind, select(c, i32(at.kind === FlagKind.Add ? FlagKind.Adc : FlagKind.Sbb), at.kind));
@@ -342,11 +481,13 @@ export class RegionFlags {
       const af = f.let(this.#whole('af', null));
       f.if(this.#kind.eqz(), raw, () => explicit(af));
     } else if (at.base.kind === FlagKind.Raw && at.base.what === 'kind') {
+      f.set(this.#ccR, this.#wide.r);
+      f.set(this.#ccA, this.#wide.a);
       raw();
       f.set(this.#kind, FlagKind.Raw);
     } else {
       const af = f.let(this.#whole('af', at.base));
-      if (at.base.size !== 64) f.set(this.#ccR, this.#r64(at.base));
+      f.set(this.#ccR, this.#r64(at.base));
       explicit(af);
     }
   }

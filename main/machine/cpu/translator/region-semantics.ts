@@ -10,6 +10,7 @@ import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
 import {
   F,
   FlagKind,
+  LastPage,
   OpFlag,
   SLOT_PAGE_BASE,
   STATE,
@@ -20,63 +21,8 @@ import {
   TLB_TAG_WRITE,
 } from '../layout.ts';
 import type { OperationRecord } from './operation-record.ts';
-import type { RegionFlags } from './region-flags.ts';
+import { STACK_PAGE, noFacts, type RegionState } from './region-state.ts';
 import { callsRoutine, type RegionInstruction } from './blocks.ts';
-
-/** Variables of the function being written, and how it is left. */
-export interface RegionState {
-  /** i64 in 64-bit code, else i32; null = not used by the region. */
-  readonly registers: readonly (Local | null)[];
-  readonly flags: RegionFlags;
-  /** Linear address of the executing page (i64 in 64-bit code, else i32). */
-  readonly pageBase: Local;
-  /** i32: TLB in use. */
-  readonly tlb: Local;
-  /** Bases of FS and GS, checked to be usable without limits (as wide as pageBase). */
-  segmentBase(segment: number): Local;
-  /** What is remembered of the last page that was read or written (`write`) by way of a register: see pageKey. */
-  lastPage(key: string): PageCache | null;
-  /** Instructions of the region that have retired on this path since `fuel` was last brought up to date. */
-  before: number;
-  /** Leaves; the interpreter executes the instruction at a page offset. Flags and count are those in front of it. */
-  bail(offset: number): void;
-  /** Does what a system routine does, with everything in the state; goes on behind the instruction only if nothing else is to be done. */
-  callRoutine(name: string, record: OperationRecord): void;
-  /** Goes to a place relative to the page, inside the region or out of it. */
-  go(offset: bigint): void;
-  /** Goes to a linear address that is only known at run time; `record` is the instruction that goes there. */
-  goTo(target: Local, record: OperationRecord): void;
-}
-
-/** A page whose TLB entry was found: its linear address (as wide as addresses are) or NO_PAGE, and what makes it a WebAssembly address. */
-export interface PageCache {
-  readonly tag: Local;
-  /** i32 */
-  readonly addend: Local;
-}
-/** Key of the page that the stack pointer points into: remembered only while it can be written. */
-export const STACK_PAGE = 'stack';
-/** No page has this address. */
-export const NO_PAGE = 1;
-
-/** What a meaning was seen to do while it was written. */
-export interface Facts {
-  /** Looks at old flags, for something else than new flags. */
-  readsFlags: boolean;
-  /** Sets all flags whatever happens. */
-  setsFlags: boolean;
-  /** Can leave in front of the instruction. */
-  bails: boolean;
-  readonly read: Set<number>;
-  readonly written: Set<number>;
-  readonly segments: Set<number>;
-  /** Keys of the pages it accesses. */
-  readonly pages: Set<string>;
-}
-export const noFacts = (): Facts => ({
-  ...{ readsFlags: false, setsFlags: false, bails: false },
-  ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set() },
-});
 
 /** The translator has no answer: our own mistake, region.ts took an instruction that it should not. */
 function untranslatable(name: string, what: string): never {
@@ -239,6 +185,7 @@ export class TranslatorSemantics extends Semantics {
       const low = v.lo();
       const mask = size === 16 ? 0xffff : 0xff;
       this.f.set(r, size >= 32 ? low : r.and(~mask).or(low.and(mask)));
+      this.region.flags.registerWritten(n, low, size >= 32);
       return;
     }
     const wide = v.zx();
@@ -248,6 +195,7 @@ export class TranslatorSemantics extends Semantics {
       const mask = size === 16 ? 0xffffn : 0xffn;
       this.f.set(r, r.and(~mask).or(wide.and(mask)));
     }
+    this.region.flags.registerWritten(n, v, size >= 32);
   }
   /** Reads the state slot at byte `slot` (a general register, AH..BH, the zero slot or the page's base). */
   private readSlot(slot: number, size: Size): E {
@@ -269,6 +217,7 @@ export class TranslatorSemantics extends Semantics {
     this.facts.written.add(slot >> 3);
     if (this.mode === 32) this.f.set(r, r.and(~0xff00).or(v.lo().and(0xff).shl(8)));
     else this.f.set(r, r.and(~0xff00n).or(v.zx().and(0xffn).shl(8n)));
+    this.region.flags.registerWritten(slot >> 3, v, false);
   }
 
   // ---- operands
@@ -309,7 +258,10 @@ export class TranslatorSemantics extends Semantics {
       case '1':
         return i32(1);
     }
-    return this.let(this.readSlot(this.slotOf(o), size));
+    const slot = this.slotOf(o);
+    const value = this.let(this.readSlot(slot, size));
+    if (size >= 32 && slot < SLOT_PAGE_BASE - 8) this.region.flags.registerRead(slot >> 3, value);
+    return value;
   }
   write(i: number, v: E): void {
     const o = this.operands[i]!;
@@ -446,6 +398,16 @@ export class TranslatorSemantics extends Semantics {
     if (by === REG.SP) return STACK_PAGE;
     return `${by >= 0 ? by : `page ${disp >> 12}`}${write ? ' written' : ''}`;
   }
+  private isPage(address: E, at: number): E {
+    return this.mode === 64
+      ? address.and(-4096n).eq(Z.ld64(at + LastPage.tag))
+      : address.and(-4096).eq(Z.ld32(at + LastPage.tag));
+  }
+  private remember(at: number, address: E, addend: E): void {
+    if (this.mode === 64) this.f.st64(Z, at + LastPage.tag, address.and(-4096n));
+    else this.f.st32(Z, at + LastPage.tag, address.and(-4096));
+    this.f.st32(Z, at + LastPage.addend, addend);
+  }
   private find(address: E, bytes: number, write: boolean, register?: number): Local {
     const { f } = this;
     const key = this.pageKey(write, register);
@@ -461,14 +423,13 @@ export class TranslatorSemantics extends Semantics {
     if (known && key === STACK_PAGE) {
       const last = bytes === 1 ? a : a.add(bytes - 1);
       f.if(
-        last.and(-4096).eq(known.tag),
-        () => f.set(h, a.lo().add(known.addend)),
+        this.isPage(last, known),
+        () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))),
         () => {
           call();
           const entry = this.let(this.entry(a));
           f.if(this.hit(entry, a, bytes, TLB_TAG_WRITE), () => {
-            f.set(known.tag, a.and(-4096));
-            f.set(known.addend, entry.ld32(TLB_ADDEND));
+            this.remember(known, a, entry.ld32(TLB_ADDEND));
           });
         },
         true,
@@ -481,9 +442,9 @@ export class TranslatorSemantics extends Semantics {
         this.hit(entry, a, bytes, write ? TLB_TAG_WRITE : TLB_TAG_READ),
         () => {
           if (known) {
-            f.set(known.tag, a.and(-4096));
-            f.set(known.addend, entry.ld32(TLB_ADDEND));
-            f.set(h, a.lo().add(known.addend));
+            const addend = this.let(entry.ld32(TLB_ADDEND));
+            this.remember(known, a, addend);
+            f.set(h, a.lo().add(addend));
           } else f.set(h, this.hostAddress(entry, a));
         },
         call,
@@ -495,7 +456,7 @@ export class TranslatorSemantics extends Semantics {
       return h;
     }
     const last = bytes === 1 ? a : a.add(bytes - 1);
-    f.if(last.and(-4096).eq(known.tag), () => f.set(h, a.lo().add(known.addend)), viaTlb, true);
+    f.if(this.isPage(last, known), () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))), viaTlb, true);
     return h;
   }
   loadAddress(address: E, bytes: number): Local {

@@ -3,14 +3,26 @@
 // Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
 import { E, i32, i64 } from '../../wasm/expr.ts';
-import type { FunctionBuilder, Label, Local } from '../../wasm/function.ts';
+import { FunctionBuilder, type Label, type Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { UNUSUAL } from '../fast-calls.ts';
-import { F, FIRST_REGION, GPR, Next, OP, PAGE_CODE, SLOT_PAGE_BASE, STATE, SegAttr } from '../layout.ts';
+import {
+  F,
+  FIRST_REGION,
+  GPR,
+  LastPage,
+  Next,
+  OP,
+  PAGE_CODE,
+  SLOT_PAGE_BASE,
+  STATE,
+  SegAttr,
+  TLB_INVALID,
+} from '../layout.ts';
 import { FLAT_32, ModeKey } from '../mode.ts';
 import './branch-hints.ts';
-import { addDispatchBlocks, type Dispatched } from './dispatch-blocks.ts';
-import { analyseFlow, longestPaths, retreats, type Flow } from './flow.ts';
+import { analyse, type Analysed } from './analyse.ts';
+import { retreats } from './flow.ts';
 import {
   RegionExit,
   type CodeMemory,
@@ -19,17 +31,13 @@ import {
   type RegionRequest,
 } from './interface.ts';
 import { Observer, declareShared, routineFunctions } from './observe.ts';
+import { sameLoopFlags, type LoopFlags } from './loop-flags.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { RegionFlags } from './region-flags.ts';
-import {
-  NO_PAGE,
-  STACK_PAGE,
-  TranslatorSemantics,
-  type Facts,
-  type PageCache,
-  type RegionState,
-} from './region-semantics.ts';
-import { findRegion, type Region } from './blocks.ts';
+import { TranslatorSemantics } from './region-semantics.ts';
+import type { Facts, RegionState } from './region-state.ts';
+import { pagesToRemember } from './remembered-pages.ts';
+import { findRegion } from './blocks.ts';
 
 const Z = i32(0);
 /** Attributes of a data segment without surprises. */
@@ -40,97 +48,6 @@ const ALWAYS_SHARED = ['region_next', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf'
 
 /** As many targets of an indirect jump are compared one after the other; more by halving. */
 const COMPARED = 2;
-
-/** Pages remembered in locals by one region at most: each takes two. */
-const PAGES = 2;
-/** The stack's page is remembered besides from so many accesses on. */
-const STACK_ACCESSES = 3;
-
-/** A region with what is known about it before it is written. */
-interface Analysed {
-  readonly mode: 32 | 64;
-  readonly region: Region;
-  readonly dispatched: Dispatched;
-  readonly flow: Flow;
-  /** Of each block and instruction; none of the blocks that were added. */
-  readonly facts: readonly (readonly Facts[])[];
-  /** Longest way from each block to the next check of the fuel. */
-  readonly longest: readonly number[];
-  /** Whether flags matter at the beginning of each block. */
-  readonly liveAtStart: readonly boolean[];
-  /** Whether the flags that each instruction leaves matter. */
-  readonly wanted: readonly (readonly boolean[])[];
-}
-
-function analyse(mode: 32 | 64, region: Region, observer: Observer, calls: Set<string>): Analysed {
-  const dispatched = addDispatchBlocks(region.blocks.map((b) => b.successors));
-  const { successors, entries } = dispatched;
-  const flow = analyseFlow(successors);
-  const facts = successors.map((_, n) =>
-    (region.blocks[n]?.instructions ?? []).map((instruction) => {
-      const seen = observer.observe(instruction);
-      for (const name of seen.calls) calls.add(name);
-      return seen.facts;
-    }),
-  );
-  const liveAtStart = facts.map(() => false);
-  const wanted = facts.map((all) => all.map(() => true));
-  for (let changed = true; changed;) {
-    changed = false;
-    for (const n of flow.order.toReversed()) {
-      // an edge into a head may leave for want of fuel
-      const ends = !entries.has(n) && (leaves(region, n) || successors[n]!.some((s) => flow.heads.has(s)));
-      let live = ends || successors[n]!.some((s) => liveAtStart[s]!);
-      for (let i = facts[n]!.length - 1; i >= 0; i--) {
-        const x = facts[n]![i]!;
-        wanted[n]![i] = live;
-        live = x.readsFlags || x.bails || (live && !x.setsFlags);
-      }
-      if (live !== liveAtStart[n]) {
-        liveAtStart[n] = live;
-        changed = true;
-      }
-    }
-  }
-  const lengths = facts.map((all) => all.length);
-  const longest = longestPaths(flow, successors, lengths, entries);
-  return { mode, region, dispatched, flow, facts, longest, liveAtStart, wanted };
-}
-
-/** Control can leave the region behind a block. */
-function leaves({ blocks, blockAt }: Region, n: number): boolean {
-  const last = blocks[n]!.instructions.at(-1)!;
-  const inside = (offset: bigint | number): boolean => blockAt.has(Number(offset));
-  const next = last.record.pageOffset + last.record.length;
-  switch (last.onward) {
-    case 'next':
-      return !inside(next);
-    case 'conditional':
-      return !inside(next) || !inside(last.record.imm);
-    case 'jump':
-    case 'call':
-      return !inside(last.record.imm);
-    default:
-      return true;
-  }
-}
-
-/** Keys of the pages that inner loops access most. */
-function busyPages({ flow, facts }: Analysed): string[] {
-  const weight = new Map<string, number>();
-  for (const n of flow.order)
-    if (flow.depth[n]! > 0)
-      for (const { pages } of facts[n]!)
-        for (const key of pages)
-          if (key.startsWith('page') && !key.endsWith('written'))
-            weight.set(key, (weight.get(key) ?? 0) + 8 ** Math.min(flow.depth[n]!, 4));
-  const busy = [...weight]
-    .toSorted((a, b) => b[1] - a[1])
-    .slice(0, PAGES)
-    .map(([key]) => key);
-  const stack = facts.flat().filter(({ pages }) => pages.has(STACK_PAGE)).length;
-  return stack < STACK_ACCESSES ? busy : [...busy, STACK_PAGE];
-}
 
 class RegionWriter implements RegionState {
   readonly registers: readonly (Local | null)[];
@@ -146,8 +63,11 @@ class RegionWriter implements RegionState {
   readonly #rip: Local;
   readonly #result: Local;
   readonly #segments = new Map<number, Local>();
-  readonly #pages = new Map<string, PageCache>();
+  readonly #pages = new Map<string, number>();
   readonly #labels = new Map<number, Label>();
+  readonly #forms: ReadonlyMap<number, LoopFlags | null>;
+  /** How the ways back to heads leave the flags, if all of them leave them alike and something looks at them. */
+  readonly left = new Map<number, LoopFlags | null>();
   /** Which entry a block that was added goes to. */
   readonly #next: Local;
   #block = 0;
@@ -155,7 +75,9 @@ class RegionWriter implements RegionState {
   #left: Label | null = null;
   #stay: Label | null = null;
 
-  constructor(f: FunctionBuilder, a: Analysed) {
+  /** @param forms how the passes of loops leave the flags, by head: what `left` of an earlier writer found */
+  constructor(f: FunctionBuilder, a: Analysed, forms: ReadonlyMap<number, LoopFlags | null>) {
+    this.#forms = forms;
     this.#f = f;
     this.#a = a;
     const { mode } = a;
@@ -197,11 +119,11 @@ class RegionWriter implements RegionState {
     for (const s of all((x) => x.segments)) this.#segments.set(s, f.let(load(F.segBase + s * 8)));
     this.registers = Array.from({ length: 16 }, (_, n) => (used.has(n) ? f.let(load(GPR + n * 8)) : null));
     this.tlb = f.let(Z.ld32(STATE + F.tlb));
-    this.flags = new RegionFlags(f);
-    for (const key of busyPages(a)) {
-      const tag = f.let(mode === 64 ? i64(NO_PAGE) : i32(NO_PAGE));
-      this.#pages.set(key, { tag, addend: f.let(Z) });
-    }
+    this.flags = new RegionFlags(f, this.registers);
+    const instructions = a.region.blocks.map((b) => b.instructions);
+    for (const key of pagesToRemember(a.flow, instructions, a.facts))
+      this.#pages.set(key, LastPage.first + this.#pages.size * LastPage.bytes);
+    this.#forgetPages();
     f.block((left) => {
       this.#left = left;
       f.block((stay) => {
@@ -266,7 +188,7 @@ class RegionWriter implements RegionState {
     const load = (offset: number): E => (mode === 64 ? Z.ld64(STATE + offset) : Z.ld32(STATE + offset));
     for (const n of this.#used) f.set(this.registers[n]!, load(GPR + n * 8));
     for (const [s, base] of this.#segments) f.set(base, load(F.segBase + s * 8));
-    for (const { tag } of this.#pages.values()) f.set(tag, NO_PAGE);
+    this.#forgetPages();
     this.flags.reload();
   }
 
@@ -286,7 +208,10 @@ class RegionWriter implements RegionState {
   #entryRip(): E {
     return this.#address(i32(this.#a.region.blocks[0]!.instructions[0]!.record.pageOffset));
   }
-  lastPage(key: string): PageCache | null {
+  #forgetPages(): void {
+    for (const at of this.#pages.values()) this.#f.st64(Z, at + LastPage.tag, i64(TLB_INVALID));
+  }
+  lastPage(key: string): number | null {
     return this.#pages.get(key) ?? null;
   }
   segmentBase(segment: number): Local {
@@ -309,6 +234,7 @@ class RegionWriter implements RegionState {
     }
     this.#f.loop((head) => {
       this.#labels.set(n, head);
+      this.flags.beginPass(n, this.#forms.get(n) ?? null);
       inside();
     });
   }
@@ -334,7 +260,7 @@ class RegionWriter implements RegionState {
   }
 
   #write(n: number): void {
-    const { region, wanted, mode, dispatched } = this.#a;
+    const { region, facts, wanted, mode, dispatched } = this.#a;
     const f = this.#f;
     const outer = this.#block;
     this.#block = n;
@@ -348,7 +274,13 @@ class RegionWriter implements RegionState {
     const { instructions } = region.blocks[n]!;
     const last = instructions.at(-1)!;
     instructions.forEach((instruction, i) => {
+      const x = facts[n]![i]!;
+      // a routine's common cases are written as branches
+      const decides = instruction.handler.instruction.routine !== undefined && (x.setsFlags || x.written.size > 0);
       f.scope(() => {
+        if (x.looksAtFlags || decides) this.flags.decide();
+        this.flags.detach(x.written);
+        this.flags.beginInstruction();
         const s = new TranslatorSemantics(f, mode, instruction, this, wanted[n]![i]!);
         s.writeInstruction();
       });
@@ -385,18 +317,30 @@ class RegionWriter implements RegionState {
       f.if(this.#fuel.ltS(enough), () => this.bail(first), undefined, false);
     }
     if (added !== undefined) f.set(this.#next, dispatched.entries.get(added)!.indexOf(block));
+    if (back && liveAtStart[to]! && !dispatched.entries.has(to)) this.#noteLeft(to);
+    const form = this.#forms.get(to);
+    const settle = (): void => {
+      if (form) this.flags.endPass(form);
+      this.#settle(!form && liveAtStart[to]!);
+    };
     if (!back && !flow.joins.has(to)) {
       if (flow.heads.has(to)) {
-        this.#settle(liveAtStart[to]!);
+        settle();
         this.#arrive();
       }
       this.#tree(to);
     } else {
-      this.#settle(liveAtStart[to]!);
+      settle();
       f.br(this.#labels.get(to)!);
     }
     this.flags.at = at;
     this.before = before;
+  }
+  #noteLeft(head: number): void {
+    const form = this.flags.form();
+    const known = this.left.get(head);
+    const same = known === undefined || (known !== null && form !== null && sameLoopFlags(known, form));
+    this.left.set(head, same ? form : null);
   }
   /** Brings fuel and, if they matter, flags into the form in which paths come together. */
   #settle(flags: boolean): void {
@@ -451,6 +395,19 @@ class RegionWriter implements RegionState {
   }
 }
 
+/** Writes a region; one with loops twice, since only then it is known how their passes leave the flags. */
+function writeRegion(f: FunctionBuilder, a: Analysed): void {
+  const nothing = new Map<number, LoopFlags | null>();
+  const looks = [...a.flow.heads].some((head) => a.liveAtStart[head]);
+  const { left, flags } = looks
+    ? new RegionWriter(new FunctionBuilder(f.module, ['i32']), a, nothing)
+    : { left: nothing };
+  // what is looked at in every pass is better brought into the state's form where the passes come together
+  for (const [head, form] of left)
+    if (flags?.looked.has(head) || (flags?.stepped.has(head) && !form?.whole.carryOfState)) left.set(head, null);
+  new RegionWriter(f, a, left);
+}
+
 /** See TranslateRegions in interface.ts. */
 export function translateRegions(
   code: { readonly mem: CodeMemory },
@@ -479,8 +436,6 @@ export function translateRegions(
   if (functions.length === 0) return null;
   const m = new ModuleBuilder();
   declareShared(m, mode, calls);
-  functions.forEach(({ name }, n) =>
-    m.func(name, ['i32'], ['i32'], (f) => void new RegionWriter(f, analysed[n]!), true),
-  );
+  functions.forEach(({ name }, n) => m.func(name, ['i32'], ['i32'], (f) => writeRegion(f, analysed[n]!), true));
   return { bytes: m.build(16), functions };
 }

@@ -183,6 +183,54 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     }
   });
 
+  it('flags at the head of a loop, when a load behind it faults in the first pass or a later one', () => {
+    const m = new TwoTiers(mode);
+    const r = new Random(21);
+    const wide = mode === 64 ? [0x48] : [];
+    // between the load and JNZ a: what leaves flags, by registers that change before, after or not at all
+    const setters: Record<string, number[]> = {
+      'CMP ESI, EDI': [...wide, 0x39, 0xfe],
+      'CMP EBX, 5': [0x83, 0xfb, 5],
+      'CMP BL, 5': [0x80, 0xfb, 5],
+      'CMP EBX, EDX; MOV EBX, EDX': [0x39, 0xd3, 0x89, 0xd3],
+      'ADD EBX, 3': [...wide, 0x83, 0xc3, 3],
+      'SUB EBX, EDX': [0x29, 0xd3],
+      'AND EBX, EDX': [0x21, 0xd3],
+      'TEST DL, DL': [0x84, 0xd2],
+      'DEC ECX': [...wide, 0xff, 0xc9],
+      'CMP EBX, 5; INC EBX': [0x83, 0xfb, 5, 0xff, 0xc3],
+      'SHL EBX, 1': [0xd1, 0xe3],
+      'ADC EBX, EDX': [0x11, 0xd3],
+      'NEG EBX': [...wide, 0xf7, 0xdb],
+      'ROL EBX, 3': [0x83, 0xfb, 1, 0xc1, 0xc3, 3],
+      'IMUL EBX, EDX': [0x0f, 0xaf, 0xda],
+    };
+    for (const [name, setter] of Object.entries(setters))
+      for (const first of [[], [0x89, 0xd5], [0xff, 0xc5]]) {
+        // a: MOV EDX, [ESI]; MOV EBP, EDX or INC EBP or nothing; LEA ESI, [ESI + 64]; MOV EAX, [ESI]; setter; JNZ a
+        const code = [0x8b, 0x16, ...first, ...wide, 0x8d, 0x76, 0x40, 0x8b, 0x06, ...setter];
+        code.push(0x75, 254 - code.length);
+        randomState(m, r);
+        fillData(m, r);
+        m.vcpu.setReg(6, BigInt(DATA));
+        m.vcpu.setReg(7, BigInt(DATA + 3 * 4096));
+        m.vcpu.setReg(3, 0x1234_5678n);
+        m.load(code, 60);
+        expect(m.entered).toBe(true);
+        for (const absent of [1, 2]) {
+          m.map((DATA >> 12) + absent, 0);
+          for (const from of [DATA + 4096 - 192, DATA + 2 * 4096 - 32]) {
+            m.vcpu.setReg(6, BigInt(from));
+            for (const budget of [4, 9, 1000]) {
+              const { interpreted, translated } = m.compare(budget);
+              expect(difference(interpreted, translated), `${name}, page ${absent}, budget ${budget}`).toBe('');
+            }
+          }
+          m.map((DATA >> 12) + absent, 3);
+        }
+      }
+  });
+
   it('a switch through a table and a call through a register stay in the region, with every budget', () => {
     const m = new TwoTiers(mode);
     randomState(m, new Random(13));

@@ -1,0 +1,78 @@
+// What is known of a region before it is written: its flow, what each instruction does, which flags matter, how much fuel each way takes.
+// Invariant: flags that an instruction leaves are unwanted only if no way from it leads to somebody who looks at them, ways out included.
+
+import type { Region } from './blocks.ts';
+import { addDispatchBlocks, type Dispatched } from './dispatch-blocks.ts';
+import { analyseFlow, longestPaths, type Flow } from './flow.ts';
+import type { Observer } from './observe.ts';
+import type { Facts } from './region-state.ts';
+
+/** A region with what is known about it before it is written. */
+export interface Analysed {
+  readonly mode: 32 | 64;
+  readonly region: Region;
+  readonly dispatched: Dispatched;
+  readonly flow: Flow;
+  /** Of each block and instruction; none of the blocks that were added. */
+  readonly facts: readonly (readonly Facts[])[];
+  /** Longest way from each block to the next check of the fuel. */
+  readonly longest: readonly number[];
+  /** Whether flags matter at the beginning of each block. */
+  readonly liveAtStart: readonly boolean[];
+  /** Whether the flags that each instruction leaves matter. */
+  readonly wanted: readonly (readonly boolean[])[];
+}
+
+/** @param calls takes the names of the functions that its instructions call */
+export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls: Set<string>): Analysed {
+  const dispatched = addDispatchBlocks(region.blocks.map((b) => b.successors));
+  const { successors, entries } = dispatched;
+  const flow = analyseFlow(successors);
+  const facts = successors.map((_, n) =>
+    (region.blocks[n]?.instructions ?? []).map((instruction) => {
+      const seen = observer.observe(instruction);
+      for (const name of seen.calls) calls.add(name);
+      return seen.facts;
+    }),
+  );
+  const liveAtStart = facts.map(() => false);
+  const wanted = facts.map((all) => all.map(() => true));
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const n of flow.order.toReversed()) {
+      // an edge into a head may leave for want of fuel
+      const ends = !entries.has(n) && (leaves(region, n) || successors[n]!.some((s) => flow.heads.has(s)));
+      let live = ends || successors[n]!.some((s) => liveAtStart[s]!);
+      for (let i = facts[n]!.length - 1; i >= 0; i--) {
+        const x = facts[n]![i]!;
+        wanted[n]![i] = live;
+        live = x.readsFlags || x.bails || (live && !x.setsFlags);
+      }
+      if (live !== liveAtStart[n]) {
+        liveAtStart[n] = live;
+        changed = true;
+      }
+    }
+  }
+  const lengths = facts.map((all) => all.length);
+  const longest = longestPaths(flow, successors, lengths, entries);
+  return { mode, region, dispatched, flow, facts, longest, liveAtStart, wanted };
+}
+
+/** Control can leave the region behind a block. */
+function leaves({ blocks, blockAt }: Region, n: number): boolean {
+  const last = blocks[n]!.instructions.at(-1)!;
+  const inside = (offset: bigint | number): boolean => blockAt.has(Number(offset));
+  const next = last.record.pageOffset + last.record.length;
+  switch (last.onward) {
+    case 'next':
+      return !inside(next);
+    case 'conditional':
+      return !inside(next) || !inside(last.record.imm);
+    case 'jump':
+    case 'call':
+      return !inside(last.record.imm);
+    default:
+      return true;
+  }
+}

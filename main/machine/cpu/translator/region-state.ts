@@ -1,0 +1,55 @@
+// What the meaning of an instruction works on while a region is written (the variables of its function, the ways out of it), and what it is seen to do.
+// Invariant: nothing here knows how instructions mean what they mean (region-semantics.ts) or how a region is put together (translate.ts).
+
+import type { Local } from '../../wasm/function.ts';
+import type { OperationRecord } from './operation-record.ts';
+import type { RegionFlags } from './region-flags.ts';
+
+/** Variables of the function being written, and how it is left. */
+export interface RegionState {
+  /** i64 in 64-bit code, else i32; null = not used by the region. */
+  readonly registers: readonly (Local | null)[];
+  readonly flags: RegionFlags;
+  /** Linear address of the executing page (i64 in 64-bit code, else i32). */
+  readonly pageBase: Local;
+  /** i32: TLB in use. */
+  readonly tlb: Local;
+  /** Bases of FS and GS, checked to be usable without limits (as wide as pageBase). */
+  segmentBase(segment: number): Local;
+  /** Address of a LastPage with the last page that was accessed by way of a register: see pageKey. Null: it is not remembered. */
+  lastPage(key: string): number | null;
+  /** Instructions of the region that have retired on this path since `fuel` was last brought up to date. */
+  before: number;
+  /** Leaves; the interpreter executes the instruction at a page offset. Flags and count are those in front of it. */
+  bail(offset: number): void;
+  /** Does what a system routine does, with everything in the state; goes on behind the instruction only if nothing else is to be done. */
+  callRoutine(name: string, record: OperationRecord): void;
+  /** Goes to a place relative to the page, inside the region or out of it. */
+  go(offset: bigint): void;
+  /** Goes to a linear address that is only known at run time; `record` is the instruction that goes there. */
+  goTo(target: Local, record: OperationRecord): void;
+}
+
+/** Key of the page that the stack pointer points into: remembered only while it can be written. */
+export const STACK_PAGE = 'stack';
+
+/** What a meaning was seen to do while it was written. */
+export interface Facts {
+  /** Looks at old flags, for something else than new flags. */
+  readsFlags: boolean;
+  /** The same, or for new flags. */
+  looksAtFlags: boolean;
+  /** Sets all flags whatever happens. */
+  setsFlags: boolean;
+  /** Can leave in front of the instruction. */
+  bails: boolean;
+  readonly read: Set<number>;
+  readonly written: Set<number>;
+  readonly segments: Set<number>;
+  /** Keys of the pages it accesses. */
+  readonly pages: Set<string>;
+}
+export const noFacts = (): Facts => ({
+  ...{ readsFlags: false, looksAtFlags: false, setsFlags: false, bails: false },
+  ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set() },
+});
