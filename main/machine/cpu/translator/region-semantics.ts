@@ -398,10 +398,19 @@ export class TranslatorSemantics extends Semantics {
     if (by === REG.SP) return STACK_PAGE;
     return `${by >= 0 ? by : `page ${disp >> 12}`}${write ? ' written' : ''}`;
   }
-  private isPage(address: E, at: number): E {
-    return this.mode === 64
-      ? address.and(-4096n).eq(Z.ld64(at + LastPage.tag))
-      : address.and(-4096).eq(Z.ld32(at + LastPage.tag));
+  /**
+   * Whether all bytes of an access lie in a remembered page. The last byte alone does not tell: the access may begin in the page in front, whose
+   * memory is elsewhere. Up to four bytes that are not aligned are left to the TLB, which costs one comparison.
+   */
+  private isPage(first: E, bytes: number, at: number): E {
+    const wide = this.mode === 64;
+    const tag = wide ? Z.ld64(at + LastPage.tag) : Z.ld32(at + LastPage.tag);
+    const page = (address: E, mask: number): E => (wide ? address.and(BigInt(mask)) : address.and(mask));
+    if (bytes <= 4) return page(first, -4096 | (bytes - 1)).eq(tag);
+    const known = this.let(tag);
+    return page(first, -4096)
+      .eq(known)
+      .and(page(first.add(bytes - 1), -4096).eq(known));
   }
   private remember(at: number, address: E, addend: E): void {
     if (this.mode === 64) this.f.st64(Z, at + LastPage.tag, address.and(-4096n));
@@ -421,9 +430,8 @@ export class TranslatorSemantics extends Semantics {
       f.if(h.eqz(), () => this.bail(), undefined, false);
     };
     if (known && key === STACK_PAGE) {
-      const last = bytes === 1 ? a : a.add(bytes - 1);
       f.if(
-        this.isPage(last, known),
+        this.isPage(a, bytes, known),
         () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))),
         () => {
           call();
@@ -455,8 +463,7 @@ export class TranslatorSemantics extends Semantics {
       viaTlb();
       return h;
     }
-    const last = bytes === 1 ? a : a.add(bytes - 1);
-    f.if(this.isPage(last, known), () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))), viaTlb, true);
+    f.if(this.isPage(a, bytes, known), () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))), viaTlb, true);
     return h;
   }
   loadAddress(address: E, bytes: number): Local {

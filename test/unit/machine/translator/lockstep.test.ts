@@ -231,6 +231,40 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
       }
   });
 
+  it('an access that begins in the page in front of a remembered one', () => {
+    const m = new TwoTiers(mode);
+    const r = new Random(31);
+    const page = DATA >> 12;
+    const wide = mode === 64 ? [0x48] : [];
+    // the two pages do not follow one another in memory
+    m.map(page, 3, page + 3);
+    for (const through of ['ebx', 'esp'] as const)
+      for (const [bytes, access] of [
+        [2, [0x66, 0x01]],
+        [4, [0x01]],
+        [8, [0xdd]],
+      ] as const)
+        for (const offset of [-1, 1 - bytes, -bytes, 0, 1]) {
+          // a: ADD [base + 64], EAX; ADD [base + offset], EAX, or FLD and FSTP; DEC ECX; JNZ a
+          const operand = (reg: number, disp: number): number[] =>
+            through === 'ebx' ? [0x43 | (reg << 3), disp & 255] : [0x44 | (reg << 3), 0x24, disp & 255];
+          const odd =
+            bytes === 8
+              ? [...access, ...operand(0, offset), ...access, ...operand(3, offset)]
+              : [...access, ...operand(0, offset)];
+          const code = [0x01, ...operand(0, 64), 0x01, ...operand(0, 64), ...odd, ...wide, 0xff, 0xc9];
+          code.push(0x75, 254 - code.length);
+          randomState(m, r);
+          fillData(m, r);
+          m.vcpu.setReg(through === 'ebx' ? 3 : 4, BigInt(DATA + 4096));
+          m.vcpu.setReg(1, 5n);
+          m.load(code, 60);
+          expect(m.entered).toBe(true);
+          const { interpreted, translated } = m.compare(1000);
+          expect(difference(interpreted, translated), `${through} ${bytes} ${offset}`).toBe('');
+        }
+  });
+
   it('a switch through a table and a call through a register stay in the region, with every budget', () => {
     const m = new TwoTiers(mode);
     randomState(m, new Random(13));

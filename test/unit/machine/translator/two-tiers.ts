@@ -72,9 +72,9 @@ class Machine {
     this.core.tlb.flush(true);
   }
 
-  map(page: number, bits: number): void {
+  map(page: number, bits: number, frame = page): void {
     const at = TABLES + 0x3000 + page * (this.mode === 64 ? 8 : 4);
-    this.mem.write32(at, bits === 0 ? 0 : (page << 12) | bits);
+    this.mem.write32(at, bits === 0 ? 0 : (frame << 12) | bits);
   }
   take(): Picture {
     return {
@@ -127,8 +127,8 @@ export class TwoTiers {
   }
 
   /** Sets the page-table entry of a page of the identity map (bit 0 present, bit 1 writable). */
-  map(page: number, bits: number): void {
-    this.interpreted.map(page, bits);
+  map(page: number, bits: number, frame = page): void {
+    this.interpreted.map(page, bits, frame);
   }
 
   /**
