@@ -274,8 +274,9 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                     f.br(lookup);
                   });
                 });
+                // going straight on is no jump, whether or not a trace ended here; but behind what a region left to the interpreter one may begin
+                if (counting) countJump(f, target, op.eq(ALONE + OP_BYTES));
                 f.set(op, target);
-                if (counting) countJump(f, target, i32(1));
                 f.br(next);
               });
               /** On to the record behind this one; written at the end of every body, since one place for all would be a jump more. */

@@ -1,0 +1,40 @@
+// What makes a place hot: jumps to it, not that control comes by.
+
+import { describe, expect, it } from 'vitest';
+import { CODE, TierMachine } from './machine.ts';
+
+describe.each([32, 64] as const)('%i-bit code', (mode) => {
+  it('a long loop is one region: going on where a trace of records ends is no jump', () => {
+    const m = new TierMachine(mode, {
+      tier: 'translator',
+      translator: { threshold: 300, batch: 1, background: false },
+    });
+    // 200 times add eax, ecx; dec ecx; jnz back
+    const body = Array.from({ length: 200 }, () => [0x01, 0xc8]).flat();
+    const back = -(body.length + 2 + 6);
+    m.mem.copyIn(
+      CODE,
+      Uint8Array.from([...body, 0xff, 0xc9, 0x0f, 0x85, back & 255, (back >> 8) & 255, 255, 255, 0x0f, 0x0b]),
+    );
+    m.vcpu.setReg(1, 2000n);
+    m.runUntil(2000 * 202);
+    expect(m.vcpu.getReg(1)).toBe(0n);
+    expect(m.core.tier!.statistics()).toMatchObject({ made: 1, regions: 1 });
+  });
+
+  it('behind what a region leaves to the interpreter another region may begin', () => {
+    const m = new TierMachine(mode, {
+      tier: 'translator',
+      translator: { threshold: 300, batch: 1, background: false },
+    });
+    // add eax, ecx; add eax, edx; rep stosb; add edx, eax; dec esi; jnz back
+    const code = [0x01, 0xc8, 0x01, 0xd0, 0xf3, 0xaa, 0x01, 0xc2, 0xff, 0xce, 0x75, 0xf4, 0x0f, 0x0b];
+    m.mem.copyIn(CODE, Uint8Array.from(code));
+    m.vcpu.setReg(1, 0n);
+    m.vcpu.setReg(6, 5000n);
+    m.vcpu.setReg(7, 0x1000n);
+    m.runUntil(5000 * 6);
+    expect(m.vcpu.getReg(6)).toBe(0n);
+    expect(m.core.tier!.statistics()).toMatchObject({ made: 2, regions: 2 });
+  });
+});
