@@ -83,6 +83,7 @@ export const SHARED_FUNCTIONS: readonly string[] = [
     'div128_rem',
     'region_read',
     'region_write',
+    'region_stack',
     'region_next',
     'decode_trace',
   ],

@@ -20,6 +20,7 @@ import {
   TLB_TAG_READ,
   TLB_TAG_WRITE,
 } from '../layout.ts';
+import { STACK_WRITE } from './access.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { STACK_PAGE, noFacts, type RegionState } from './region-state.ts';
 import { callsRoutine, type RegionInstruction } from './blocks.ts';
@@ -424,22 +425,16 @@ export class TranslatorSemantics extends Semantics {
     const known = this.region.lastPage(key);
     const a = this.let(address);
     const h = f.local('i32');
-    const call = (): void => {
+    const call = (name: string, bytesAndKind: number, ...more: E[]): void => {
       const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
-      f.set(h, f.call(write ? 'region_write' : 'region_read', a.lo(), hi, i32(bytes)));
+      f.set(h, f.call(name, a.lo(), hi, i32(bytesAndKind), ...more));
       f.if(h.eqz(), () => this.bail(), undefined, false);
     };
     if (known && key === STACK_PAGE) {
       f.if(
         this.isPage(a, bytes, known),
         () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))),
-        () => {
-          call();
-          const entry = this.let(this.entry(a));
-          f.if(this.hit(entry, a, bytes, TLB_TAG_WRITE), () => {
-            this.remember(known, a, entry.ld32(TLB_ADDEND));
-          });
-        },
+        () => call('region_stack', bytes | (write ? STACK_WRITE : 0), i32(known)),
         true,
       );
       return h;
@@ -455,7 +450,7 @@ export class TranslatorSemantics extends Semantics {
             f.set(h, a.lo().add(addend));
           } else f.set(h, this.hostAddress(entry, a));
         },
-        call,
+        () => call(write ? 'region_write' : 'region_read', bytes),
         true,
       );
     };

@@ -2,6 +2,7 @@
 // are spilled where it is left. Every meaning is written twice: once to see what it does, then for good with dead flags left out.
 // Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
+import { REG } from '../../isa/semantics.ts';
 import { E, i32, i64 } from '../../wasm/expr.ts';
 import { FunctionBuilder, type Label, type Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
@@ -17,7 +18,10 @@ import {
   SLOT_PAGE_BASE,
   STATE,
   SegAttr,
+  TLB_ADDEND,
+  TLB_ENTRIES,
   TLB_INVALID,
+  TLB_TAG_WRITE,
 } from '../layout.ts';
 import { FLAT_32, ModeKey } from '../mode.ts';
 import './branch-hints.ts';
@@ -35,7 +39,7 @@ import { sameLoopFlags, type LoopFlags } from './loop-flags.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { RegionFlags } from './region-flags.ts';
 import { TranslatorSemantics } from './region-semantics.ts';
-import type { Facts, RegionState } from './region-state.ts';
+import { STACK_PAGE, type Facts, type RegionState } from './region-state.ts';
 import { pagesToRemember } from './remembered-pages.ts';
 import { findRegion } from './blocks.ts';
 
@@ -44,7 +48,7 @@ const Z = i32(0);
 const PLAIN_FORBIDS = SegAttr.Unusable | SegAttr.Code | SegAttr.DC;
 
 /** What exits and joins may call besides what the meanings do. */
-const ALWAYS_SHARED = ['region_next', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'];
+const ALWAYS_SHARED = ['region_next', 'region_stack', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'];
 
 /** As many targets of an indirect jump are compared one after the other; more by halving. */
 const COMPARED = 2;
@@ -208,8 +212,19 @@ class RegionWriter implements RegionState {
   #entryRip(): E {
     return this.#address(i32(this.#a.region.blocks[0]!.instructions[0]!.record.pageOffset));
   }
+  /** No page is remembered but the stack's: whichever page the TLB has where the stack's next belongs, if it can be written. */
   #forgetPages(): void {
-    for (const at of this.#pages.values()) this.#f.st64(Z, at + LastPage.tag, i64(TLB_INVALID));
+    const f = this.#f;
+    for (const [key, at] of this.#pages) {
+      if (key !== STACK_PAGE) {
+        f.st64(Z, at + LastPage.tag, i64(TLB_INVALID));
+        continue;
+      }
+      const below = this.registers[REG.SP]!.sub(8).lo();
+      const entry = f.let(this.tlb.add(below.shrU(7).and((TLB_ENTRIES - 1) << 5)));
+      f.st64(Z, at + LastPage.tag, entry.ld64(TLB_TAG_WRITE));
+      f.st32(Z, at + LastPage.addend, entry.ld32(TLB_ADDEND));
+    }
   }
   lastPage(key: string): number | null {
     return this.#pages.get(key) ?? null;
