@@ -38,7 +38,7 @@ import { NEXT_CROSS, cross, defineBranches, defineTraces, ripAt } from './traces
 import { defineRegionAccess } from './translator/access.ts';
 import { defineChain } from './translator/chain.ts';
 import { countJump } from './translator/hotness.ts';
-import { RegionExit, SHARED_FUNCTIONS } from './translator/interface.ts';
+import { LONGEST_WAY, RegionExit, SHARED_FUNCTIONS } from './translator/interface.ts';
 import { defineWalk } from './walk.ts';
 
 const Z = i32(0);
@@ -274,8 +274,9 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                     f.br(lookup);
                   });
                 });
-                // going straight on is no jump, whether or not a trace ended here; but behind what a region left to the interpreter one may begin
-                if (counting) countJump(f, target, op.eq(ALONE + OP_BYTES));
+                // going straight on is no jump, whether or not a trace ended here; but behind what a region left to the interpreter (not for
+                // want of fuel) another may begin
+                if (counting) countJump(f, target, op.eq(ALONE + OP_BYTES).and(fuel.gtS(LONGEST_WAY)));
                 f.set(op, target);
                 f.br(next);
               });

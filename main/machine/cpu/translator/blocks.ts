@@ -2,7 +2,7 @@
 // have been decoded (and so executed, or come close to) and the translator takes their instructions.
 // Invariant: every instruction of a region is in exactly one block; a block ends where control can go elsewhere or others come in.
 
-import type { CodeMemory } from './interface.ts';
+import { LONGEST_WAY, type CodeMemory } from './interface.ts';
 import type { Handler } from '../handlers.ts';
 import { decodeTables } from '../interpreter.ts';
 import { OP, OpFlag, PAGE_CODE, Seg } from '../layout.ts';
@@ -10,8 +10,6 @@ import { conditions } from '../../isa/data.ts';
 import { findIndirectTargets, type IndirectTargets } from './indirect-targets.ts';
 import { readOperationRecord, type OperationRecord } from './operation-record.ts';
 
-/** Instructions in one region at most. */
-const REGION_LENGTH = 300;
 /** Places a return of the region may go to without leaving it. */
 const RETURN_SITES = 12;
 const CONDITIONAL = new Set([...conditions.map(({ name }) => `j${name}`), 'loop', 'loope', 'loopne', 'jcxz']);
@@ -96,10 +94,10 @@ function reachable(mem: CodeMemory, map: number, mode: 32 | 64, entry: number): 
   const found = new Map<number, Found>();
   const waiting = [entry];
   let known: IndirectTargets | null = null;
-  while (waiting.length && found.size < REGION_LENGTH) {
+  while (waiting.length && found.size < LONGEST_WAY) {
     // straight on as far as it goes, then the places jumped to, nearest first seen first
     let at = waiting.shift()!;
-    while (at < 4096 && !found.has(at) && found.size < REGION_LENGTH) {
+    while (at < 4096 && !found.has(at) && found.size < LONGEST_WAY) {
       const address = mem.u32[(map >> 2) + at]!;
       if (address === 0) break;
       const record = readOperationRecord(mem.view, address);

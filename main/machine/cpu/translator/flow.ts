@@ -15,7 +15,7 @@ export interface Flow {
   readonly dominated: readonly (readonly number[])[];
   /** Loops that each block is part of. */
   readonly depth: readonly number[];
-  /** Head of the innermost loop that each block is part of, -1 if none. */
+  /** Number of the innermost loop that each block is part of, -1 if none. */
   readonly innermost: readonly number[];
   /** Every retreating edge goes to a dominator of its source. */
   readonly reducible: boolean;
@@ -24,6 +24,9 @@ export interface Flow {
 /** Edges that go back to, or stay at, an earlier place. */
 export const retreats = (flow: Pick<Flow, 'place'>, from: number, to: number): boolean =>
   flow.place[to]! <= flow.place[from]!;
+
+const contains = (whole: ReadonlySet<number>, part: ReadonlySet<number>): boolean =>
+  [...part].every((n) => whole.has(n));
 
 function postorder(successors: readonly (readonly number[])[]): number[] {
   const seen = new Uint8Array(successors.length);
@@ -97,18 +100,32 @@ export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
   }
   const depth = successors.map(() => 0);
   const innermost = successors.map(() => -1);
+  let loops = 0;
   // a head comes before the heads of the loops inside
   for (const head of [...heads].toSorted((a, b) => place[a]! - place[b]!)) {
-    const body = new Set([head]);
-    const waiting = predecessors[head]!.filter((p) => retreats({ place }, p, head));
-    for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
-      if (body.has(block)) continue;
-      body.add(block);
-      waiting.push(...predecessors[block]!);
-    }
-    for (const block of body) {
-      depth[block]!++;
-      innermost[block] = head;
+    const bodyOf = (latches: readonly number[]): Set<number> => {
+      const body = new Set([head]);
+      const waiting = [...latches];
+      for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
+        if (body.has(block)) continue;
+        body.add(block);
+        waiting.push(...predecessors[block]!);
+      }
+      return body;
+    };
+    // loops that lie in one another may share their head: they are told apart by what leads back to it
+    const latches = predecessors[head]!.filter((p) => retreats({ place }, p, head));
+    const bodies = latches.map((latch) => bodyOf([latch])).toSorted((a, b) => b.size - a.size);
+    const all = bodyOf(latches);
+    const inner = bodies.filter(
+      (body) => body.size < all.size && bodies.every((b) => b.size < body.size || contains(b, body)),
+    );
+    for (const body of [all, ...inner]) {
+      for (const block of body) {
+        depth[block]!++;
+        innermost[block] = loops;
+      }
+      loops++;
     }
   }
   const dominated: number[][] = successors.map(() => []);

@@ -11,6 +11,9 @@ export const RegionExit = {
   // cannot finish: the interpreter executes at least that instruction by itself. This is also how a region is entered with too little fuel.
 } as const;
 
+/** Instructions of one region at most, and so on a way of it between two looks at the fuel. */
+export const LONGEST_WAY = 300;
+
 /** The memory with decoded pages and records (HostMemory, or a copy of what matters of it). */
 export interface CodeMemory {
   readonly u32: Uint32Array;

@@ -96,12 +96,12 @@ export function pagesToRemember(
   const score = new Map<string, number>();
   let stack = 0;
   for (const n of flow.order) {
-    const head = flow.innermost[n]!;
+    const number = flow.innermost[n]!;
     both[n]!.forEach(({ instruction, facts: { pages } }, i) => {
       if (pages.has(STACK_PAGE)) stack++;
-      if (head < 0 || pages.size === 0) return;
-      let loop = loops.get(head);
-      if (!loop) loops.set(head, (loop = new Loop(both.filter((_, m) => flow.innermost[m] === head))));
+      if (number < 0 || pages.size === 0) return;
+      let loop = loops.get(number);
+      if (!loop) loops.set(number, (loop = new Loop(both.filter((_, m) => flow.innermost[m] === number))));
       const { base, index } = instruction.record;
       const steady =
         instruction.handler.memory &&

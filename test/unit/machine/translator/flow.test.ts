@@ -22,6 +22,17 @@ describe('analyseFlow', () => {
     expect(flow.depth).toEqual([0, 1, 2, 1, 0]);
     expect(flow.reducible).toBe(true);
   });
+  it('tells loops that share a head apart by what leads back to it', () => {
+    // 0 <-> 1, and 1 -> 2 -> 0 around them
+    const nested = analyseFlow([[1], [0, 2], [0, 3], []]);
+    expect(nested.depth).toEqual([2, 2, 1, 0]);
+    expect(nested.innermost[0]).toBe(nested.innermost[1]);
+    expect(nested.innermost[0]).not.toBe(nested.innermost[2]);
+    // two ways back to 0 side by side are one loop
+    const beside = analyseFlow([[1, 2], [0], [0]]);
+    expect(beside.depth).toEqual([1, 1, 1]);
+    expect(new Set(beside.innermost).size).toBe(1);
+  });
   it('counts both ways of a branch to one block', () => {
     expect([...analyseFlow([[1, 1], []]).joins]).toEqual([1]);
   });
