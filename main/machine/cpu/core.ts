@@ -11,6 +11,7 @@ import { writeHeads } from './decode-templates.ts';
 import { writePrefixTables } from './decoder.ts';
 import {
   Careful,
+  Clock,
   F,
   MAX_VCPUS,
   Next,
@@ -73,6 +74,8 @@ export class CpuCore {
   cpuidPolicy: ((vcpu: Vcpu) => CpuidPolicy) | null = null;
   /** Cycles of the host's clock, which the TSC counts: set by who also lets time pass while nothing runs. Default: retiredNow. */
   cycles: (() => number) | null = null;
+  /** False: time does not simply go on by one with each instruction of a run, so that `cycles` is to be asked each time. */
+  timeFollowsInstructions = true;
   #current: Vcpu | null = null;
   #run: Partial<Record<32 | 64, () => number>> = {};
   #shared: Partial<Record<32 | 64, Shared>> = {};
@@ -202,6 +205,16 @@ export class CpuCore {
     if (fuel <= keep) return;
     this.#withheld += fuel - keep;
     this.#setField(F.fuel, keep);
+    this.#setClock();
+  }
+  /** Lets generated code know the time. F.fuel is that of the entry it is in or about to begin. */
+  #setClock(): void {
+    const u32 = this.mem.u32;
+    u32[Clock.counted >> 2] = this.timeFollowsInstructions ? 1 : 0;
+    if (!this.timeFollowsInstructions) return;
+    const end = (this.cycles?.() ?? this.retiredNow()) + this.#field(F.fuel);
+    u32[Clock.cycles >> 2] = end;
+    u32[(Clock.cycles >> 2) + 1] = end / 0x1_0000_0000;
   }
 
   /** IF went from 0 to 1: if an interrupt waits, generated code returns when the shadow is over. */
@@ -382,6 +395,7 @@ export class CpuCore {
       this.#entryFuel = fuel;
       this.#withheld = 0;
       this.#setField(F.fuel, fuel);
+      this.#setClock();
       const u32 = this.mem.u32;
       u32[Stall.fuel >> 2] = fuel;
       u32[Stall.count >> 2] = this.#stalled;

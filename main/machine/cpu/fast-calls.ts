@@ -1,4 +1,5 @@
-// Instructions without a gate in the everyday cases, as WebAssembly: fast system calls, CLI, STI, PUSHF, POPF, INVLPG, reading control registers.
+// Instructions without a gate in the everyday cases, as WebAssembly: fast system calls, CLI, STI, PUSHF, POPF, INVLPG, reading control
+// registers and the time-stamp counter.
 // Invariant: as in fast-events.ts.
 
 import { E, i32, i64, select } from '../wasm/expr.ts';
@@ -21,6 +22,7 @@ import {
   state64,
 } from './fast.ts';
 import {
+  Clock,
   F,
   GPR,
   Intercept,
@@ -45,6 +47,8 @@ const Z = i32(0);
 const CLEARABLE = ARITHMETIC | TF | IF | DF | IOPL | NT | RF | AC | VIF_VIP | ID;
 const SYSRET_FLAGS = 0x3c_7fd7;
 const SCE = 1;
+const TSD = 4;
+const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 const R11 = 11;
@@ -220,6 +224,17 @@ function movFromCr(s: Fast, op: E): void {
   f.return(i32(UNUSUAL));
 }
 
+function timeStamp(s: Fast, withAux: boolean): void {
+  const { f } = s;
+  s.no(Z.ld32(Clock.counted).eqz());
+  s.no(state(F.cr4).and(TSD).or(state(F.intercepts).and(Intercept.Rdtsc)));
+  const now = f.let(Z.ld64(Clock.cycles).sub(state(F.fuel).zx()).add(state64(F.tscOffset)));
+  s.set64(GPR + RAX * 8, now.lo().zx());
+  s.set64(GPR + RDX * 8, now.shrU(32n));
+  if (withAux) s.set64(GPR + RCX * 8, state(F.tscAux).zx());
+  f.return(i32(Next.Sequential));
+}
+
 /** By the name of the system routine. */
 export const FAST_CALLS: Readonly<Record<string, (s: Fast, op: E) => void>> = {
   syscall,
@@ -241,4 +256,6 @@ export const FAST_CALLS: Readonly<Record<string, (s: Fast, op: E) => void>> = {
   popf,
   invlpg,
   mov_from_cr: movFromCr,
+  rdtsc: (s) => timeStamp(s, false),
+  rdtscp: (s) => timeStamp(s, true),
 };

@@ -82,6 +82,11 @@ export const NESTED_TLB = 0x30_0000;
 export const NESTED = { entries: 65536, entryBytes: 16, read: 0, write: 4, frame: 8 } as const;
 /** u32: generation << 20, never 0. */
 export const NESTED_GENERATION = 0x2910;
+/**
+ * The host's clock while generated code runs. `cycles` (i64, whole numbers below 2^53): the cycle at which F.fuel will be 0 if time goes on with
+ * every instruction, so that now is that less F.fuel. `counted` (u32): 1 if time does so; else only CpuCore.cycles knows.
+ */
+export const Clock = { counted: 0x2914, cycles: 0x2918 } as const;
 /** A copy of a record that enters a region, to be executed by the interpreter instead, and a record that looks up what follows. */
 export const ALONE = 0x2940;
 /** What the decoder found out about the instruction it decoded last, for decode-templates.ts: one byte each. */

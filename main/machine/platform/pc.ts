@@ -128,6 +128,8 @@ export class PcMachine {
     };
     this.core = new CpuCore(this.memory, bus, options.core);
     this.core.cycles = () => this.#timeStamp();
+    // processors take turns: what one of them has read must not be ahead of the next one's
+    this.core.timeFollowsInstructions = vcpus === 1;
     this.vcpus = Array.from({ length: vcpus }, () => this.core.createVcpu());
     const firstFrame = VGA_WINDOW / PAGE;
     for (let frame = firstFrame; frame < firstFrame + VGA_WINDOW_BYTES / PAGE; frame++)

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readEflags } from '../../../../main/machine/cpu/flag-functions.ts';
 import {
   ARENA,
+  Clock,
   F,
   FlagKind,
   GPR,
@@ -115,6 +116,19 @@ function randomState(b: Bench, r: Random, long: boolean): void {
   b.core.system.recomputeMode();
 }
 
+/** A time, as the run loop and the vCPU hold it. */
+function clock(b: Bench, r: Random): void {
+  const { state } = b.core.system;
+  if (r.once(10)) b.set(F.cr4, b.get(F.cr4) | 4);
+  const end = r.below(1 << 20) * 2 ** 32 + r.word();
+  b.core.cycles = () => end - b.get(F.fuel);
+  b.set(F.fuel, r.below(1 << 30));
+  state.set64(F.tscOffset, r.word(), r.word());
+  state.set64(F.tscAux, r.word(), 0);
+  b.mem.u64[Clock.cycles >> 3] = BigInt(end);
+  b.mem.u32[Clock.counted >> 2] = r.once(10) ? 0 : 1;
+}
+
 /** A stack that IRET or POPF may take something from. */
 function frame(b: Bench, r: Random, long: boolean): void {
   const sp = b.get(GPR + RSP * 8);
@@ -171,6 +185,7 @@ function compare(width: 32 | 64, name: string, cases: number, seed: number): { a
     descriptors(b, r, long);
     randomState(b, r, long);
     frame(b, r, long);
+    if (name.startsWith('rdtsc')) clock(b, r);
     const op = record(b, r, long, name);
     const vector = r.below(32);
     const withError = r.once(2);
