@@ -29,6 +29,22 @@ export function now(): Instant {
   return { cpu: (user + system) / 1000, wall: performance.now() };
 }
 
+/** Rows for which a guest prepares something that is no part of the measurement: nor is what a simulator still does about it in other threads. */
+const PREPARED: ReadonlySet<string> = new Set(['cold']);
+const IDLE = { milliseconds: 10, share: 0.05, times: 3, patience: 300 } as const;
+
+/** Stands still until the other threads of this process have nothing to do, three seconds at most. */
+export function untilIdle(): void {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  let quiet = 0;
+  for (let n = 0; n < IDLE.patience && quiet < IDLE.times; n++) {
+    const before = now();
+    Atomics.wait(cell, 0, 0, IDLE.milliseconds);
+    const after = now();
+    quiet = after.cpu - before.cpu < IDLE.share * (after.wall - before.wall) ? quiet + 1 : 0;
+  }
+}
+
 export function addSample(column: Column, name: string, checksum: string, begin: Instant, end: Instant): void {
   const sample = (column[name] ??= { checksum, cpu: [], wall: [] });
   if (sample.checksum !== checksum) sample.checksum = 'differs';
@@ -42,6 +58,8 @@ export interface Guest {
   readonly clock: () => Instant;
   /** A kernel that prints marks at once, or Linux. */
   readonly linux: boolean;
+  /** Waits for what other threads of the simulator have to do; without it nothing does. */
+  readonly settle?: () => void;
   /** Typed into Linux' shell; without it the shell is the end. */
   readonly command: string | null;
   readonly type: (text: string) => void;
@@ -85,6 +103,7 @@ export class Marks {
     const [kind, word] = line.split(' ');
     if (kind === 'B') {
       this.#name = word ?? '';
+      if (PREPARED.has(this.#name)) this.#guest.settle?.();
       this.#begin = this.#guest.clock();
     } else if (kind === 'E' && this.#name !== '') {
       addSample(this.column, this.#name, word ?? '', this.#begin, at);

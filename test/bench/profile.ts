@@ -195,7 +195,7 @@ async function phase(title: string, until: string): Promise<void> {
   );
   console.log(`  ${JSON.stringify(running.core.tier?.statistics() ?? 'interpreted')}`);
   console.log(
-    `  walks ${running.core.mem.u32[0xc0_000c >> 2]} + ${running.core.tlb.walks} in TypeScript, flushes ${running.core.tlb.flushes}, code flushes ${running.core.mem.code.flushes}`,
+    `  walks ${running.core.mem.u32[0xc0_000c >> 2]} + ${running.core.tlb.walks} in TypeScript, flushes ${running.core.tlb.flushes}, decoded code ${running.core.mem.code.bytes / MiB} MiB, segments used again ${running.core.mem.code.reused}`,
   );
 
   if (result) show(result.profile, thread);

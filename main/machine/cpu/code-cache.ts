@@ -1,8 +1,14 @@
 // Decoded pages: the map from an offset in a machine frame to its operation record, their allocation, and what happens when code is overwritten.
-// Invariant: a frame with a map has PageFlag.Code set, so no TLB entry lets generated code write it without `invalidate` being told.
+// The arena is used in segments, one after the other; when there is none left, the one that was begun longest ago is begun again, and the pages
+// that have something in it are decoded anew when they are next executed. Few segments are in use at first, since memory that was never touched
+// costs more than decoding into it; their number doubles when pages that were thrown away come back.
+// Invariants: a frame with a map has PageFlag.Code set, so no TLB entry lets generated code write it without `invalidate` being told. Every page
+// with a map or a record in a segment is noted there. Segments change only in `newPage` and `segmentFull`, which only look-ups call.
 
 import {
   ARENA,
+  ARENA_END,
+  ARENA_SEGMENT,
   CODE_LISTENER,
   F,
   OP,
@@ -25,10 +31,18 @@ import {
 export const CodePage = {
   /** u32: ModeKey its records were decoded for. */
   key: 4096 * 4,
+  /** u32: end of the arena segment in which the page was last noted. */
+  segment: 4096 * 4 + 4,
   bytes: 4096 * 4 + 64,
-  /** WebAssembly address of the u32 that points at the next free arena byte. */
+  /** WebAssembly addresses of the u32s that point at the next free arena byte and at the end of its segment. */
   next: 0x2800,
+  end: 0x2804,
 } as const;
+/** Segments that are in use before the first one is used again. */
+const FIRST_SEGMENTS = 4;
+const MOST_SEGMENTS = (ARENA_END - ARENA) / ARENA_SEGMENT;
+/** Pages that must have come back, and their part of those thrown away, before more segments are used. */
+const RETURNS = { pages: 16, part: 1 / 4 } as const;
 /** Bytes of an instruction that spans two pages, copied together. */
 export const CROSS_CODE = 0x3000;
 const LONGEST = 15;
@@ -44,8 +58,19 @@ export interface CodeListener {
   recordGone(frame: number, offset: number): void;
   /** All records of a frame are. */
   pageGone(frame: number): void;
-  /** All records of all frames are, and their memory is used again. */
+  /** A frame's records have been worth more than decoding them. */
+  isValued(frame: number): boolean;
+  /** Dead records in [from, to) will be others; `pageGone` has been called for what was alive there. */
+  memoryReused(from: number, to: number): void;
+  /** All records of all frames are dead, and their memory is used again. */
   everythingGone(): void;
+}
+
+/** A segment of the arena: the pages with something in it, by frame and address of their map then. */
+interface Segment {
+  readonly start: number;
+  readonly frames: number[];
+  readonly maps: number[];
 }
 
 export class CodeCache {
@@ -54,11 +79,16 @@ export class CodeCache {
   readonly #u16: Uint16Array;
   readonly #u32: Uint32Array;
   readonly #i32: Int32Array;
-  #frames: number[] = [];
-  /** Arena bytes from here on have never been used, so they are 0. */
-  #fresh = ARENA;
-  /** Times the arena was emptied because it was full. */
-  flushes = 0;
+  /** Segments in use, in the order in which they were begun. */
+  #segments: Segment[] = [];
+  /** How many may be. */
+  #limit = FIRST_SEGMENTS;
+  /** Frames whose pages were thrown away for want of room and have not come back, how many have, and segments begun: see `#adjust`. */
+  readonly #thrown = new Set<number>();
+  #returned = 0;
+  #begun = 0;
+  /** Segments of the arena that were used again. */
+  reused = 0;
 
   get listener(): CodeListener | null {
     return this.#listener;
@@ -73,24 +103,80 @@ export class CodeCache {
     this.#u16 = mem.u16;
     this.#u32 = mem.u32;
     this.#i32 = mem.i32;
-    this.#u32[CodePage.next >> 2] = ARENA;
+    this.#begin({ start: ARENA, frames: [], maps: [] });
   }
 
-  /** Gives a frame an empty map for the current mode key and returns its address. Needs CodePage.bytes free in the arena. */
+  /** Bytes of the arena that are in use. */
+  get bytes(): number {
+    return this.#segments.length * ARENA_SEGMENT;
+  }
+
+  #begin(segment: Segment): void {
+    this.#segments.push(segment);
+    this.#u32[CodePage.next >> 2] = segment.start;
+    this.#u32[CodePage.end >> 2] = segment.start + ARENA_SEGMENT;
+  }
+
+  /** Goes on in another segment. */
+  #nextSegment(): void {
+    if (this.#segments.length === this.#limit) this.#adjust();
+    const unused = this.#segments.length;
+    if (unused < this.#limit) return this.#begin({ start: ARENA + unused * ARENA_SEGMENT, frames: [], maps: [] });
+    const { start, frames, maps } = this.#segments.shift()!;
+    frames.forEach((frame, n) => {
+      // a page that was thrown away since, and decoded elsewhere, stays
+      if (this.#u32[(PAGE_CODE >> 2) + frame] !== maps[n]) return;
+      this.#forget(frame);
+      this.#thrown.add(frame);
+      this.listener?.pageGone(frame);
+    });
+    this.listener?.memoryReused(start, start + ARENA_SEGMENT);
+    this.reused++;
+    this.#begin({ start, frames: [], maps: [] });
+  }
+  /**
+   * Uses more segments if many pages have come back, or are of value in the one that would be used again; otherwise judges anew after as many
+   * segments as there could be: pages may come back late.
+   */
+  #adjust(): void {
+    const thrown = this.#thrown.size + this.#returned;
+    const { frames, maps } = this.#segments[0]!;
+    const alive = frames.filter((frame, n) => this.#u32[(PAGE_CODE >> 2) + frame] === maps[n]);
+    const valued = this.listener ? alive.filter((frame) => this.listener!.isValued(frame)).length : 0;
+    const grow =
+      (this.#returned >= RETURNS.pages && this.#returned >= thrown * RETURNS.part) ||
+      (valued > 0 && valued >= alive.length * RETURNS.part);
+    if (grow) this.#limit = Math.min(2 * this.#limit, MOST_SEGMENTS);
+    if (!grow && ++this.#begun < MOST_SEGMENTS) return;
+    this.#thrown.clear();
+    this.#begun = this.#returned = 0;
+  }
+  #forget(frame: number): void {
+    this.#u32[(PAGE_CODE >> 2) + frame] = 0;
+    this.#u8[PAGE_FLAGS + frame]! &= ~PageFlag.Code;
+  }
+
+  /** Something of a frame with a map is about to be written to the segment that is filled now. */
+  note(frame: number): void {
+    const map = this.#u32[(PAGE_CODE >> 2) + frame]!;
+    const { frames, maps } = this.#segments.at(-1)!;
+    frames.push(frame);
+    maps.push(map);
+    this.#u32[(map + CodePage.segment) >> 2] = this.#u32[CodePage.end >> 2]!;
+  }
+
+  /** Gives a frame an empty map for the current mode key and returns its address. */
   newPage(frame: number): number {
     let map = this.#u32[(PAGE_CODE >> 2) + frame]!;
     if (map === 0) {
+      if (this.#u32[CodePage.next >> 2]! + 2 * CodePage.bytes > this.#u32[CodePage.end >> 2]!) this.#nextSegment();
       map = this.#u32[CodePage.next >> 2]!;
-      if (map + 2 * CodePage.bytes > RAM_BASE) {
-        this.flush();
-        map = this.#u32[CodePage.next >> 2]!;
-      }
       this.#u32[CodePage.next >> 2] = map + CodePage.bytes;
       this.#u32[(PAGE_CODE >> 2) + frame] = map;
-      this.#frames.push(frame);
+      this.note(frame);
+      if (this.#thrown.delete(frame)) this.#returned++;
     } else this.listener?.pageGone(frame);
-    if (map < this.#fresh) this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
-    else this.#fresh = map + CodePage.bytes;
+    this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
     this.#u32[(map + CodePage.key) >> 2] = this.#u32[(STATE + F.mode) >> 2]!;
     if ((this.#u8[PAGE_FLAGS + frame]! & PageFlag.Code) === 0) {
       this.#u8[PAGE_FLAGS + frame]! |= PageFlag.Code;
@@ -99,23 +185,19 @@ export class CodeCache {
     return map;
   }
 
-  /** The arena is full: forgets everything and starts again with `frame`. */
-  full(frame: number): number {
-    this.flush();
-    return this.newPage(frame);
+  /** The segment is full while `frame` is decoded: goes on in another and returns the frame's map, which may be a new one. */
+  segmentFull(frame: number): number {
+    this.#nextSegment();
+    const map = this.#u32[(PAGE_CODE >> 2) + frame]!;
+    return map !== 0 ? map : this.newPage(frame);
   }
 
   /** Forgets all decoded code. Only between two instructions. */
   flush(): void {
-    this.flushes++;
     this.listener?.everythingGone();
-    for (const f of this.#frames) {
-      this.#u32[(PAGE_CODE >> 2) + f] = 0;
-      this.#u8[PAGE_FLAGS + f]! &= ~PageFlag.Code;
-    }
-    this.#frames = [];
-    this.#fresh = Math.max(this.#fresh, this.#u32[CodePage.next >> 2]!);
-    this.#u32[CodePage.next >> 2] = ARENA;
+    for (const { frames } of this.#segments) for (const frame of frames) this.#forget(frame);
+    this.#segments = [];
+    this.#begin({ start: ARENA, frames: [], maps: [] });
   }
 
   /** Removes write permission for a frame from every TLB entry. */

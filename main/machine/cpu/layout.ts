@@ -115,6 +115,8 @@ export const TEMPLATE_HINTS = 0x2c_0000;
 export const ARENA = 0x100_0000; // 16 MiB .. 256 MiB
 export const RAM_BASE = 0x1000_0000; // 256 MiB
 export const ARENA_END = RAM_BASE;
+/** The arena is used, and used again, in pieces of this many bytes (code-cache.ts). */
+export const ARENA_SEGMENT = 2 * MiB;
 /** Most machine memory one host can have, in bytes: what 32-bit WebAssembly leaves above RAM_BASE. */
 export const MAX_RAM = 0x1_0000_0000 - RAM_BASE;
 

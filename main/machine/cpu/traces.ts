@@ -8,7 +8,6 @@ import type { ModuleBuilder } from '../wasm/module.ts';
 import { CodePage, CROSS_CODE } from './code-cache.ts';
 import { TEMPLATE_REACH, completeTemplate, templateKey } from './decode-templates.ts';
 import {
-  ARENA_END,
   F,
   Next,
   OP,
@@ -70,8 +69,20 @@ export function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: numb
     const [page, off0, map0] = f.params as unknown as [E, E, E];
     const map = f.let(map0);
     const off = f.let(off0);
-    f.if(Z.ld32(CodePage.next).gtU(ARENA_END - (TRACE_LENGTH + 6) * OP_BYTES), () =>
-      f.set(map, f.call('arena_full', page.sub(RAM_BASE).shrU(12))),
+    const frame = page.sub(RAM_BASE).shrU(12);
+    f.if(
+      Z.ld32(CodePage.next)
+        .add((TRACE_LENGTH + 6) * OP_BYTES)
+        .gtU(Z.ld32(CodePage.end)),
+      () => f.set(map, f.call('segment_full', frame)),
+      undefined,
+      false,
+    );
+    f.if(
+      map.ld32(CodePage.segment).ne(Z.ld32(CodePage.end)),
+      () => f.callVoid('note_code_page', frame),
+      undefined,
+      false,
     );
     const first = f.let(Z.ld32(CodePage.next));
     const rec = f.let(first);

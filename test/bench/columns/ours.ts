@@ -7,7 +7,7 @@ import { prepareKernel } from '../../../main/toolstack/builder/kernel-image.ts';
 import { XenHost } from '../../../main/toolstack/xen-host.ts';
 import { DomainSpec } from '../../../shared/model.ts';
 import { answer, MEMORY_MIB, readJob, type Job } from '../job.ts';
-import { Marks, now } from '../marks.ts';
+import { Marks, now, untilIdle } from '../marks.ts';
 
 const MiB = 1024 * 1024;
 const CLOCK_MHZ = 1000;
@@ -68,6 +68,7 @@ const start = now();
 let running: Running | null = null;
 const marks = new Marks({
   ...{ start, clock: now, linux: job.ramdisk !== null, command: job.command },
+  settle: untilIdle,
   type: (text) => running!.type(text),
 });
 const put = (c: string): void => marks.put(c);

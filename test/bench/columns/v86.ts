@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { answer, MEMORY_MIB, readJob } from '../job.ts';
-import { Marks, now } from '../marks.ts';
+import { Marks, now, untilIdle } from '../marks.ts';
 
 interface Emulator {
   add_listener(event: string, listener: (byte: number) => void): void;
@@ -31,6 +31,7 @@ const emulator = new V86({
 });
 const marks = new Marks({
   ...{ start, clock: now, linux: job.ramdisk !== null, command: job.command },
+  settle: untilIdle,
   // from outside of its own output
   type: (text) => void setTimeout(() => emulator.serial0_send(text), 0),
 });

@@ -59,7 +59,8 @@ export interface Translation extends TranslationAnswer {
 interface Waiting {
   readonly mode: 32 | 64;
   readonly requests: readonly RegionRequest[];
-  readonly maps: ReadonlyMap<number, Uint32Array>;
+  /** Of the pages that have been there all the time since. */
+  readonly maps: Map<number, Uint32Array>;
   readonly deliver: (t: Translation) => void;
   readonly mem: HostMemory;
 }
@@ -91,6 +92,9 @@ class Service {
     const order = this.#orders++;
     this.#waiting.set(order, w);
     this.#port.postMessage({ order, host, mode: w.mode, pages, requests: w.requests } satisfies TranslationOrder);
+  }
+  forgetPage(mem: HostMemory, frame: number): void {
+    for (const w of this.#waiting.values()) if (w.mem === mem) w.maps.delete(frame);
   }
   tell(notice: TranslationNotice): void {
     this.#port.postMessage(notice);
@@ -142,9 +146,9 @@ export async function writeTranslations(): Promise<void> {
 
 /** The same records lie at all places the function was made from. */
 function isCurrent({ mem, maps }: Waiting, { request, offsets }: RegionFunction): boolean {
-  const words = maps.get(request.frame)!;
+  const words = maps.get(request.frame);
   const map = mem.u32[(PAGE_CODE >> 2) + request.frame]!;
-  if (map === 0 || mem.u32[(map + CodePage.key) >> 2] !== request.key) return false;
+  if (!words || map === 0 || mem.u32[(map + CodePage.key) >> 2] !== request.key) return false;
   return offsets.every((o) => words[o] !== 0 && mem.u32[(map >> 2) + o] === words[o]);
 }
 
@@ -211,6 +215,10 @@ export class BackgroundTranslator {
 
   poll(): void {
     service?.poll();
+  }
+  /** All records of a frame are gone. */
+  forgetPage(frame: number): void {
+    service?.forgetPage(this.#mem, frame);
   }
   /** All records are gone. */
   forget(): void {

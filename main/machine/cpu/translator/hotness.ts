@@ -44,7 +44,15 @@ export class Hotness {
     return false;
   }
 
-  /** Records are gone: their addresses will mean something else. */
+  /** Records that are counted. */
+  keys(): Iterable<number> {
+    return this.#counts.keys();
+  }
+  /** A record is gone: its address will mean something else. */
+  delete(record: number): void {
+    this.#counts.delete(record);
+  }
+  /** All are. */
   clear(): void {
     this.#counts.clear();
   }

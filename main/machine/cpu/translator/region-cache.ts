@@ -74,6 +74,11 @@ export class RegionCache {
     return this.#next - FIRST_REGION - this.#free.length;
   }
 
+  /** Regions begin on the frame's page. */
+  isEntered(frame: number): boolean {
+    return this.#frames.has(frame);
+  }
+
   /** The record is still what was decoded at its place, in the requested mode, and enters no region. */
   isCurrent({ record, frame, key }: RegionRequest): boolean {
     const { u16, u32 } = this.#mem;

@@ -4,7 +4,7 @@
 
 import { CodePage, type CodeListener } from '../code-cache.ts';
 import type { CpuCore } from '../core.ts';
-import { ARENA_END, F, HEAT_START, OP, PAGE, RAM_BASE, STATE } from '../layout.ts';
+import { F, HEAT_START, OP, OP_BYTES, PAGE, RAM_BASE, STATE } from '../layout.ts';
 import type { Archive } from './archive.ts';
 import { BackgroundTranslator, type Translation } from './background.ts';
 import { patternOf } from './code-pattern.ts';
@@ -34,8 +34,11 @@ export const TIER_DEFAULTS: TierOptions = {
  */
 export const LONGEST_RUN = 200_000;
 
-/** Bytes of the arena that decoding one region takes at most. */
-const DECODING = 1024 * 1024;
+/**
+ * Bytes of the arena that decoding what one page lacks takes at most: a record and
+ * a trace's end for each of its bytes, and room for
+ * one more trace. */
+const DECODING = 2 * PAGE * OP_BYTES + PAGE;
 
 /** Times HEAT_STEP more jumps before a refused place is tried again. */
 const PATIENCE = 64;
@@ -153,8 +156,8 @@ export class Tier implements CodeListener {
   #reuse(request: RegionRequest): boolean {
     if (!this.#cache.isCurrent(request)) return false;
     const { u32 } = this.#core.mem;
-    // decoding must not fill the arena, which would throw away what is being put together
-    if (u32[CodePage.next >> 2]! > ARENA_END - DECODING) return false;
+    // decoding must not begin another segment, which might throw away what is being put together, or what jumps here
+    if (u32[CodePage.next >> 2]! + DECODING > u32[CodePage.end >> 2]!) return false;
     const decode = (map: number, offset: number): void => {
       const { env } = this.#shared((request.key & 2) !== 0 ? 64 : 32);
       (env.decode_trace as (page: number, offset: number, map: number) => number)(
@@ -252,6 +255,14 @@ export class Tier implements CodeListener {
   }
   pageGone(frame: number): void {
     this.#cache.pageGone(frame);
+    this.#background?.forgetPage(frame);
+  }
+  isValued(frame: number): boolean {
+    return this.#cache.isEntered(frame);
+  }
+  memoryReused(from: number, to: number): void {
+    for (const known of [this.#queue, this.#underway, this.#refused, this.#hotness])
+      for (const record of known.keys()) if (record >= from && record < to) known.delete(record);
   }
   everythingGone(): void {
     this.#cache.everythingGone();

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { CodePage } from '../../../../main/machine/cpu/code-cache.ts';
-import { F, OP, OP_BYTES, RAM_BASE, SHAPE } from '../../../../main/machine/cpu/layout.ts';
+import { ARENA, ARENA_SEGMENT, F, OP, OP_BYTES, RAM_BASE, SHAPE } from '../../../../main/machine/cpu/layout.ts';
 import { FLAT_32, MODE_KEY_64, ModeKey } from '../../../../main/machine/cpu/mode.ts';
 import { Bench, Random } from './side-by-side.ts';
 
@@ -41,6 +41,9 @@ describe.each([
     for (let n = 0; n < 120; n++) {
       for (let at = 0; at < 4096; at++) u8[page + at] = r.word() >>> 13;
       for (let at = 0; at < 4096; at += 4 + r.below(8)) u8.set(r.pick(USUAL).slice(0, 4096 - at), page + at);
+      b.mem.code.flush();
+      // fields that an instruction does not use are compared, too
+      u8.fill(0, ARENA, ARENA + ARENA_SEGMENT);
       const map = b.mem.code.newPage(1);
       for (let offset = 0; offset < 4096 - 15;) {
         let record = decodeTrace(page, offset, map);
