@@ -1,9 +1,10 @@
 // Decoded pages: the map from an offset in a machine frame to its operation record, their allocation, and what happens when code is overwritten.
 // The arena is used in segments, one after the other; when there is none left, the one that was begun longest ago is begun again, and the pages
-// that have something in it are decoded anew when they are next executed. Few segments are in use at first, since memory that was never touched
-// costs more than decoding into it; their number doubles when pages that were thrown away come back.
-// Invariants: a frame with a map has PageFlag.Code set, so no TLB entry lets generated code write it without `invalidate` being told. Every page
-// with a map or a record in a segment is noted there. Segments change only in `newPage` and `segmentFull`, which only look-ups call.
+// whose maps are in it are decoded anew when they are next executed. Few segments are in use at first, since memory that was never touched costs
+// more than decoding into it; their number doubles when pages that were thrown away come back, or when they are worth keeping.
+// Invariants: a frame with a map has PageFlag.Code set, so no TLB entry lets generated code write it without `invalidate` being told. A page's
+// records are never older than its map, so whatever is reached through a map lies in segments that are in use. Segments change only in `newPage`
+// and `segmentFull`, which only look-ups call.
 
 import {
   ARENA,
@@ -31,8 +32,6 @@ import {
 export const CodePage = {
   /** u32: ModeKey its records were decoded for. */
   key: 4096 * 4,
-  /** u32: end of the arena segment in which the page was last noted. */
-  segment: 4096 * 4 + 4,
   bytes: 4096 * 4 + 64,
   /** WebAssembly addresses of the u32s that point at the next free arena byte and at the end of its segment. */
   next: 0x2800,
@@ -66,11 +65,10 @@ export interface CodeListener {
   everythingGone(): void;
 }
 
-/** A segment of the arena: the pages with something in it, by frame and address of their map then. */
+/** A segment of the arena, and the frames whose maps are in it. */
 interface Segment {
   readonly start: number;
   readonly frames: number[];
-  readonly maps: number[];
 }
 
 export class CodeCache {
@@ -103,7 +101,7 @@ export class CodeCache {
     this.#u16 = mem.u16;
     this.#u32 = mem.u32;
     this.#i32 = mem.i32;
-    this.#begin({ start: ARENA, frames: [], maps: [] });
+    this.#begin({ start: ARENA, frames: [] });
   }
 
   /** Bytes of the arena that are in use. */
@@ -121,18 +119,16 @@ export class CodeCache {
   #nextSegment(): void {
     if (this.#segments.length === this.#limit) this.#adjust();
     const unused = this.#segments.length;
-    if (unused < this.#limit) return this.#begin({ start: ARENA + unused * ARENA_SEGMENT, frames: [], maps: [] });
-    const { start, frames, maps } = this.#segments.shift()!;
-    frames.forEach((frame, n) => {
-      // a page that was thrown away since, and decoded elsewhere, stays
-      if (this.#u32[(PAGE_CODE >> 2) + frame] !== maps[n]) return;
+    if (unused < this.#limit) return this.#begin({ start: ARENA + unused * ARENA_SEGMENT, frames: [] });
+    const { start, frames } = this.#segments.shift()!;
+    for (const frame of frames) {
       this.#forget(frame);
       this.#thrown.add(frame);
       this.listener?.pageGone(frame);
-    });
+    }
     this.listener?.memoryReused(start, start + ARENA_SEGMENT);
     this.reused++;
-    this.#begin({ start, frames: [], maps: [] });
+    this.#begin({ start, frames: [] });
   }
   /**
    * Uses more segments if many pages have come back, or are of value in the one that would be used again; otherwise judges anew after as many
@@ -140,12 +136,11 @@ export class CodeCache {
    */
   #adjust(): void {
     const thrown = this.#thrown.size + this.#returned;
-    const { frames, maps } = this.#segments[0]!;
-    const alive = frames.filter((frame, n) => this.#u32[(PAGE_CODE >> 2) + frame] === maps[n]);
-    const valued = this.listener ? alive.filter((frame) => this.listener!.isValued(frame)).length : 0;
+    const { frames } = this.#segments[0]!;
+    const valued = frames.filter((frame) => this.listener?.isValued(frame)).length;
     const grow =
       (this.#returned >= RETURNS.pages && this.#returned >= thrown * RETURNS.part) ||
-      (valued > 0 && valued >= alive.length * RETURNS.part);
+      (valued > 0 && valued >= frames.length * RETURNS.part);
     if (grow) this.#limit = Math.min(2 * this.#limit, MOST_SEGMENTS);
     if (!grow && ++this.#begun < MOST_SEGMENTS) return;
     this.#thrown.clear();
@@ -156,15 +151,6 @@ export class CodeCache {
     this.#u8[PAGE_FLAGS + frame]! &= ~PageFlag.Code;
   }
 
-  /** Something of a frame with a map is about to be written to the segment that is filled now. */
-  note(frame: number): void {
-    const map = this.#u32[(PAGE_CODE >> 2) + frame]!;
-    const { frames, maps } = this.#segments.at(-1)!;
-    frames.push(frame);
-    maps.push(map);
-    this.#u32[(map + CodePage.segment) >> 2] = this.#u32[CodePage.end >> 2]!;
-  }
-
   /** Gives a frame an empty map for the current mode key and returns its address. */
   newPage(frame: number): number {
     let map = this.#u32[(PAGE_CODE >> 2) + frame]!;
@@ -173,7 +159,7 @@ export class CodeCache {
       map = this.#u32[CodePage.next >> 2]!;
       this.#u32[CodePage.next >> 2] = map + CodePage.bytes;
       this.#u32[(PAGE_CODE >> 2) + frame] = map;
-      this.note(frame);
+      this.#segments.at(-1)!.frames.push(frame);
       if (this.#thrown.delete(frame)) this.#returned++;
     } else this.listener?.pageGone(frame);
     this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
@@ -197,7 +183,7 @@ export class CodeCache {
     this.listener?.everythingGone();
     for (const { frames } of this.#segments) for (const frame of frames) this.#forget(frame);
     this.#segments = [];
-    this.#begin({ start: ARENA, frames: [], maps: [] });
+    this.#begin({ start: ARENA, frames: [] });
   }
 
   /** Removes write permission for a frame from every TLB entry. */

@@ -241,7 +241,6 @@ export class CpuCore {
         js_fetch_fill: (lo: number, hi: number) => t.fetchFill(lo, hi),
         new_code_page: (frame: number) => this.mem.code.newPage(frame),
         segment_full: (frame: number) => this.mem.code.segmentFull(frame),
-        note_code_page: (frame: number) => this.mem.code.note(frame),
         fetch_cross: () => t.fetchCross(),
         interrupts_enabled: () => this.#interruptsEnabled(),
         place_hot: (record: number) => this.tier?.hot(record),

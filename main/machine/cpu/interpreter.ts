@@ -111,7 +111,6 @@ function declare(mode: 32 | 64, counting: boolean): Declaration {
   m.import('js_fetch_fill', ['i32', 'i32'], ['i32']);
   m.import('new_code_page', ['i32'], ['i32']);
   m.import('segment_full', ['i32'], ['i32']);
-  m.import('note_code_page', ['i32'], []);
   m.import('fetch_cross', ['i32'], ['i32']);
   m.import('interrupts_enabled', [], []);
   m.import('place_hot', ['i32'], []);

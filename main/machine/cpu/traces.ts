@@ -69,18 +69,10 @@ export function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: numb
     const [page, off0, map0] = f.params as unknown as [E, E, E];
     const map = f.let(map0);
     const off = f.let(off0);
-    const frame = page.sub(RAM_BASE).shrU(12);
+    const room = Z.ld32(CodePage.end).sub((TRACE_LENGTH + 6) * OP_BYTES);
     f.if(
-      Z.ld32(CodePage.next)
-        .add((TRACE_LENGTH + 6) * OP_BYTES)
-        .gtU(Z.ld32(CodePage.end)),
-      () => f.set(map, f.call('segment_full', frame)),
-      undefined,
-      false,
-    );
-    f.if(
-      map.ld32(CodePage.segment).ne(Z.ld32(CodePage.end)),
-      () => f.callVoid('note_code_page', frame),
+      Z.ld32(CodePage.next).gtU(room),
+      () => f.set(map, f.call('segment_full', page.sub(RAM_BASE).shrU(12))),
       undefined,
       false,
     );

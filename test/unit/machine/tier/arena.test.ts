@@ -17,7 +17,6 @@ function use(mem: HostMemory, frame: number): number {
   let map = u32[(PAGE_CODE >> 2) + frame]!;
   if (map === 0) map = code.newPage(frame);
   if (u32[CodePage.next >> 2]! + 64 * 32 > u32[CodePage.end >> 2]!) map = code.segmentFull(frame);
-  if (u32[(map + CodePage.segment) >> 2] !== u32[CodePage.end >> 2]) code.note(frame);
   const record = u32[CodePage.next >> 2]!;
   u32[CodePage.next >> 2] = record + 64 * 32;
   u32[(map >> 2) + 5] = record;
@@ -64,25 +63,54 @@ describe('segments of the arena', () => {
     expect(mem.u32[(PAGE_CODE >> 2) + 1]).toBe(0);
   });
 
-  it('a page with records in a segment goes with it, wherever its map is', () => {
+  it('pages go with their maps, and those who know their records are told before these are others', () => {
     const mem = new HostMemory(FRAMES * 4096);
-    const { u32 } = mem;
-    const first = use(mem, 0);
-    let frame = 1;
+    const { code, u32 } = mem;
+    const mapOf = (frame: number): number => u32[(PAGE_CODE >> 2) + frame]!;
+    const gone: number[] = [];
+    const reused: [number, number][] = [];
+    code.listener = {
+      recordGone: () => {},
+      everythingGone: () => {},
+      isValued: () => false,
+      pageGone: (frame) => gone.push(frame),
+      memoryReused: (from, to) => {
+        // the pages of this segment have been told by now
+        expect(gone.length).toBeGreaterThan(0);
+        reused.push([from, to]);
+      },
+    };
+    let frame = 0;
     while (u32[CodePage.end >> 2] === ARENA + ARENA_SEGMENT) use(mem, frame++);
-    // the second segment holds records of frame 0, and a page of its own
+    // the second segment holds records of frame 0, whose map is in the first
     use(mem, 0);
     const own = frame;
     use(mem, frame++);
-    expect(u32[PAGE_CODE >> 2]).toBe(first);
-    while (mem.code.reused === 0) use(mem, frame++);
-    expect(u32[PAGE_CODE >> 2]).toBe(0);
-    expect(u32[(PAGE_CODE >> 2) + own]).not.toBe(0);
+    while (reused.length === 0) use(mem, frame++);
+    expect(reused).toEqual([[ARENA, ARENA + ARENA_SEGMENT]]);
+    expect(gone).toEqual(Array.from({ length: own - 1 }, (_, n) => n));
+    expect(mapOf(0)).toBe(0);
+    expect(mapOf(own)).not.toBe(0);
     const again = use(mem, 0);
-    while (mem.code.reused === 1) use(mem, frame++);
-    // frame 0 was noted in the second segment, too, but is decoded elsewhere now
-    expect(u32[PAGE_CODE >> 2]).toBe(again);
-    expect(u32[(PAGE_CODE >> 2) + own]).toBe(0);
+    while (reused.length === 1) use(mem, frame++);
+    // frame 0 has been decoded elsewhere since
+    expect(mapOf(0)).toBe(again);
+    expect(mapOf(own)).toBe(0);
+    expect(gone.indexOf(0, 1)).toBe(-1);
+    expect(gone).toContain(own);
+  });
+
+  it('are not used again while pages in them are of value', () => {
+    const mem = new HostMemory(FRAMES * 4096);
+    const ignore = (): void => {};
+    mem.code.listener = {
+      ...{ recordGone: ignore, everythingGone: ignore, pageGone: ignore, memoryReused: ignore },
+      isValued: (frame) => frame % 3 === 0,
+    };
+    const pages = 2 * Math.floor((START * 2 ** 20) / (CodePage.bytes + 64 * 32));
+    for (let frame = 0; frame < pages; frame++) use(mem, frame);
+    expect(mem.code.reused).toBe(0);
+    expect(mem.u32[PAGE_CODE >> 2]).not.toBe(0);
   });
 });
 
