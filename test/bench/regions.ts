@@ -38,7 +38,7 @@ for (let frame = 0; frame < RAM >> 12; frame++) {
   for (let offset = 0; offset < 4096; offset++) {
     const record = mem.u32[(map >> 2) + offset]!;
     if (record === 0 || mem.u16[(record + OP.handler) >> 1]! < FIRST_REGION) continue;
-    const made = translateRegions(machine.core, (key & 2) !== 0 ? 64 : 32, [{ record, frame, key }]);
+    const made = translateRegions(machine.core, (key & 2) !== 0 ? 64 : 32, [{ record, frame, key, alone: true }]);
     if (!made) continue;
     const { offsets } = made.functions[0]!;
     const file = path.join(folder, (frame * 4096 + offset).toString(16));

@@ -582,7 +582,7 @@ export class InterpreterSemantics extends Semantics {
       f.return(i32(Next.Jump));
       return;
     }
-    const { op, next, lookup, counting } = this.inline;
+    const { op, next, lookup, counting, fuel } = this.inline;
     const target = this.let(op.ld32(OP.link));
     f.if(target.eqz(), () => {
       f.set(target, f.call('branch_link', op));
@@ -591,7 +591,7 @@ export class InterpreterSemantics extends Semantics {
     // calls and jumps back are where translation begins
     if (counting) {
       const back = op.ld32(OP.imm).leU(op.ld16u(OP.pageOffset));
-      countJump(f, target, this.instruction.name === 'call' ? i32(1) : back);
+      countJump(f, target, this.instruction.name === 'call' ? i32(1) : back, fuel);
     }
     f.set(op, target);
     f.br(next);

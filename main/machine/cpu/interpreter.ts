@@ -236,7 +236,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
           const target = f.let(map.add(linear.lo().and(4095).shl(2)).ld32());
           f.if(map.and(target).ne(0), () => {
             f.set(op, target);
-            if (counting) countJump(f, target, i32(1));
+            if (counting) countJump(f, target, i32(1), fuel);
             f.br(next);
           });
         });
@@ -276,7 +276,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                 });
                 // going straight on is no jump, whether or not a trace ended here; but behind what a region left to the interpreter (not for
                 // want of fuel) another may begin
-                if (counting) countJump(f, target, op.eq(ALONE + OP_BYTES).and(fuel.gtS(LONGEST_WAY)));
+                if (counting) countJump(f, target, op.eq(ALONE + OP_BYTES).and(fuel.gtS(LONGEST_WAY)), fuel);
                 f.set(op, target);
                 f.br(next);
               });

@@ -41,6 +41,7 @@ export interface TranslationAnswer {
   readonly order: number;
   readonly made: {
     readonly functions: readonly RegionFunction[];
+    readonly covered: readonly RegionRequest[];
     readonly module: WebAssembly.Module;
     readonly codeBytes: number;
   } | null;

@@ -1,18 +1,24 @@
 // Which places are worth translating. Generated code counts jumps to an operation record in one byte of it (OP.heat) and tells the tier whenever
 // that wraps around; here the rest is counted. Invariant: counting changes nothing that a guest can see.
 
-import type { E } from '../../wasm/expr.ts';
+import { i32, type E } from '../../wasm/expr.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
-import { OP } from '../layout.ts';
+import { F, OP, STATE } from '../layout.ts';
 
 /** Jumps between two calls of place_hot for one record. */
 export const HEAT_STEP = 256;
 
-/** Writes: add `by` (i32, 0 or 1) to the heat of a record, and call place_hot(record) when it wraps around. */
-export function countJump(f: FunctionBuilder, record: E, by: E): void {
+/**
+ * Writes: add `by` (i32, 0 or 1) to the heat of a record, and call place_hot(record) when it wraps around.
+ * @param fuel instructions left (i32), where F.fuel does not say so
+ */
+export function countJump(f: FunctionBuilder, record: E, by: E, fuel?: E): void {
   const heat = f.let(record.ld8u(OP.heat).add(by));
   f.st8(record, OP.heat, heat);
-  f.if(heat.and(HEAT_STEP), () => f.callVoid('place_hot', record));
+  f.if(heat.and(HEAT_STEP), () => {
+    if (fuel) f.st32(i32(0), STATE + F.fuel, fuel);
+    f.callVoid('place_hot', record);
+  });
 }
 
 /** Counts of records that are warm, not yet translated. */

@@ -20,13 +20,18 @@ export interface CodeMemory {
   readonly view: DataView;
 }
 
-/** A place that has become hot. */
-export interface RegionRequest {
+/** A place where a region may begin. */
+export interface RegionPlace {
   /** Address of its operation record. Its handler may have been replaced: see originalHandler (operation-record.ts). */
   readonly record: number;
   /** Machine frame it lies in, and the ModeKey its records were decoded for. */
   readonly frame: number;
   readonly key: number;
+}
+/** A place that has become hot. */
+export interface RegionRequest extends RegionPlace {
+  /** It gets a region that is entered there, even if it lies inside another. */
+  readonly alone: boolean;
 }
 
 /**
@@ -47,11 +52,14 @@ export interface RegionFunction {
 export interface RegionModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly functions: readonly RegionFunction[];
+  /** Requests for places inside a region of another request, which have no function of their own. */
+  readonly covered: readonly RegionRequest[];
 }
 
 /**
  * Translates regions that begin at the given records, all of one code width (32 stands for everything but 64-bit code); null if none of them
- * can be translated. A request whose first instruction cannot is left out.
+ * can be translated. A request whose first instruction cannot is left out, and so is one for a place inside another's region, if it is not
+ * to be entered alone.
  *
  * Entry: the interpreter has already taken 1 from F.fuel for the instruction it dispatched (the region's first), so a region has F.fuel + 1
  * instructions; SLOT_PAGE_BASE and F.codeFrame belong to the record's page, F.faultVector is -1, F.mode has the request's key. F.rip is not set.

@@ -6,7 +6,7 @@
 import type { HostMemory } from '../host-memory.ts';
 import { FIRST_REGION, OP, PAGE, RAM_BASE, REGION_ORIGINALS, REGION_SLOTS } from '../layout.ts';
 import { firstByte, mapOf, matches, placeOf, type CodePattern } from './code-pattern.ts';
-import type { RegionRequest } from './interface.ts';
+import type { RegionPlace } from './interface.ts';
 
 /**
  * What a module costs besides its code, in bytes (37 KiB on Node 24), and machine code with metadata for each byte of WebAssembly: an estimate from
@@ -26,7 +26,7 @@ interface Template {
 /** A template in a page. */
 interface Region {
   readonly slot: number;
-  readonly request: RegionRequest;
+  readonly request: RegionPlace;
   readonly template: Template;
 }
 interface LoadedModule {
@@ -41,7 +41,7 @@ export interface Made {
   readonly name: string;
   readonly pattern: CodePattern;
   /** Where to enter it at once. */
-  readonly request: RegionRequest | null;
+  readonly request: RegionPlace | null;
 }
 
 export class RegionCache {
@@ -80,12 +80,20 @@ export class RegionCache {
   }
 
   /** The record is still what was decoded at its place, in the requested mode, and enters no region. */
-  isCurrent({ record, frame, key }: RegionRequest): boolean {
+  isCurrent({ record, frame, key }: RegionPlace): boolean {
     const { u16, u32 } = this.#mem;
     const map = mapOf(this.#mem, frame, key);
     if (map === 0) return false;
     const handler = u16[(record + OP.handler) >> 1]!;
     return u32[(map >> 2) + u16[(record + OP.pageOffset) >> 1]!] === record && handler !== 0 && handler < FIRST_REGION;
+  }
+
+  /** Whether a place lies inside a region that can be entered now. */
+  covers({ record, frame, key }: RegionPlace): boolean {
+    const offset = this.#mem.u16[(record + OP.pageOffset) >> 1]!;
+    for (const { template } of this.#frames.get(frame) ?? [])
+      if (template.pattern.key === key && includes(template.pattern.offsets, offset)) return true;
+    return false;
   }
 
   /** Keeps the functions of a module, and makes them what their records enter. */
@@ -114,7 +122,7 @@ export class RegionCache {
    * Lets a record enter code that was made from the same bytes, if there is any.
    * @param decode writes the record at an offset of the record's page (and what follows it)
    */
-  reuse(request: RegionRequest, decode: (map: number, offset: number) => void): boolean {
+  reuse(request: RegionPlace, decode: (map: number, offset: number) => void): boolean {
     const { u8, u16, u32 } = this.#mem;
     const { frame, key } = request;
     const entry = u16[(request.record + OP.pageOffset) >> 1]!;
@@ -136,7 +144,7 @@ export class RegionCache {
   }
 
   /** False if there is no slot left. */
-  #enter(template: Template, request: RegionRequest): boolean {
+  #enter(template: Template, request: RegionPlace): boolean {
     const { module } = template;
     const slot = this.#free.pop() ?? (this.#next < REGION_SLOTS ? this.#next++ : 0);
     if (slot === 0) return false;

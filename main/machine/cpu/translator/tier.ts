@@ -4,17 +4,27 @@
 
 import { CodePage, type CodeListener } from '../code-cache.ts';
 import type { CpuCore } from '../core.ts';
-import { F, HEAT_START, OP, OP_BYTES, PAGE, RAM_BASE, STATE } from '../layout.ts';
+import { F, HEAT_START, OP, OP_BYTES, PAGE, PAGE_CODE, RAM_BASE, STATE } from '../layout.ts';
 import type { Archive } from './archive.ts';
 import { BackgroundTranslator, type Translation } from './background.ts';
+import { belongsToCall } from './call-places.ts';
 import { patternOf } from './code-pattern.ts';
 import { Hotness } from './hotness.ts';
-import type { RegionFunction, RegionRequest, TranslateRegions } from './interface.ts';
+import {
+  LONGEST_WAY,
+  type RegionFunction,
+  type RegionModule,
+  type RegionPlace,
+  type RegionRequest,
+  type TranslateRegions,
+} from './interface.ts';
 import { RegionCache, type Made } from './region-cache.ts';
 
 export interface TierOptions {
   /** Jumps to a place before it is translated. */
   readonly threshold: number;
+  /** Times `threshold` more jumps to a place inside another's region before it gets one of its own. */
+  readonly patience: number;
   /** Bytes of translated code with its metadata that a host may hold. */
   readonly cacheBytes: number;
   /** Places that are translated together, as one module. */
@@ -24,6 +34,7 @@ export interface TierOptions {
 }
 export const TIER_DEFAULTS: TierOptions = {
   threshold: 2064,
+  patience: 1,
   cacheBytes: 256 * 1024 * 1024,
   batch: 16,
   background: true,
@@ -92,6 +103,8 @@ export class Tier implements CodeListener {
   readonly #underway = new Set<number>();
   /** Records the translator refused, and how often they may be heated before it is asked again: code around them may be known by then. */
   readonly #refused = new Map<number, number>();
+  /** Records inside regions of other places, and how often they may be hot again before they begin a region. */
+  readonly #covered = new Map<number, number>();
   /** Modules of the archive that have been loaded. */
   readonly #known = new Set<WebAssembly.Module>();
   #loaded = 0;
@@ -133,8 +146,10 @@ export class Tier implements CodeListener {
   /** From generated code: HEAT_STEP more jumps went to a record of the page that runs now. */
   hot(record: number): void {
     const { i32 } = this.#core.mem;
-    const request = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key: i32[(STATE + F.mode) >> 2]! };
-    if (this.#reuse(request)) return;
+    const place = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key: i32[(STATE + F.mode) >> 2]! };
+    if (this.#reuse(place)) return;
+    // the end of every budget is interpreted: what it goes through inside of regions is not hot for that
+    if (i32[(STATE + F.fuel) >> 2]! <= LONGEST_WAY && this.#covered.has(record)) return;
     const patience = this.#refused.get(record);
     if (patience !== undefined) {
       if (patience > 0) this.#refused.set(record, patience - 1);
@@ -147,13 +162,31 @@ export class Tier implements CodeListener {
       return;
     }
     if (this.#underway.has(record) || !this.#hotness.heat(record)) return;
-    if (!this.#cache.isCurrent(request)) return;
+    if (!this.#cache.isCurrent(place)) return;
+    const request = { ...place, alone: this.#goesAlone(place) };
+    if (this.#leaveToOther(request)) return;
     this.#queue.set(record, request);
     if (this.#queue.size >= this.#options.batch) this.translateQueue();
   }
 
+  /** Whether a place needs a region of its own even if it lies inside another. */
+  #goesAlone({ record, frame }: RegionPlace): boolean {
+    if ((this.#covered.get(record) ?? this.#options.patience) === 0) return true;
+    const { mem } = this.#core;
+    return belongsToCall(mem, mem.u32[(PAGE_CODE >> 2) + frame]!, mem.u16[(record + OP.pageOffset) >> 1]!);
+  }
+  /** A place inside a region waits longer: mostly control comes to it only until that region is entered. */
+  #leaveToOther(request: RegionRequest): boolean {
+    if (request.alone || !this.#cache.covers(request)) return false;
+    this.#cover(request.record);
+    return true;
+  }
+  #cover(record: number): void {
+    this.#covered.set(record, (this.#covered.get(record) ?? this.#options.patience) - 1);
+  }
+
   /** Code that was made from the same bytes elsewhere, or before they were last changed. */
-  #reuse(request: RegionRequest): boolean {
+  #reuse(request: RegionPlace): boolean {
     if (!this.#cache.isCurrent(request)) return false;
     const { u32 } = this.#core.mem;
     // decoding must not begin another segment, which might throw away what is being put together, or what jumps here
@@ -170,7 +203,7 @@ export class Tier implements CodeListener {
     return this.#cache.reuse(request, decode);
   }
   /** Loads a module of an earlier run that has code for a place. */
-  #load(archive: Archive, { record, frame, key }: RegionRequest): boolean {
+  #load(archive: Archive, { record, frame, key }: RegionPlace): boolean {
     const { mem } = this.#core;
     const entry = mem.u16[(record + OP.pageOffset) >> 1]!;
     const known = archive.find(mem, frame, key, entry, mem.u8[RAM_BASE + frame * PAGE + entry]!);
@@ -190,7 +223,9 @@ export class Tier implements CodeListener {
     this.#stall(() => this.#translateQueue());
   }
   #translateQueue(): void {
-    const requests = [...this.#queue.values()].filter((request) => this.#cache.isCurrent(request));
+    const requests = [...this.#queue.values()].filter(
+      (request) => this.#cache.isCurrent(request) && !this.#leaveToOther(request),
+    );
     this.#queue.clear();
     for (const mode of [32, 64] as const) {
       const those = requests.filter(({ key }) => (key & 2) === (mode === 64 ? 2 : 0));
@@ -213,7 +248,7 @@ export class Tier implements CodeListener {
   }
   #delivered({ order, mode, requests, made, current, milliseconds }: Translation): void {
     for (const { record } of requests) this.#underway.delete(record);
-    this.#note(requests, made?.functions ?? [], milliseconds);
+    this.#note(requests, made, milliseconds);
     const alive = current.filter(({ request }) => this.#cache.isCurrent(request));
     const kept = made && alive.length > 0 ? this.#keep(mode, made.module, alive, made.codeBytes) : [];
     if (made)
@@ -223,8 +258,16 @@ export class Tier implements CodeListener {
       );
   }
   /** Remembers what was refused. */
-  #note(requests: readonly RegionRequest[], functions: readonly RegionFunction[], milliseconds: number): void {
-    const done = new Set(functions.map(({ request }) => request.record));
+  #note(
+    requests: readonly RegionRequest[],
+    made: Pick<RegionModule, 'functions' | 'covered'> | null,
+    milliseconds: number,
+  ): void {
+    const done = new Set(made?.functions.map(({ request }) => request.record));
+    for (const { record } of made?.covered ?? []) {
+      done.add(record);
+      this.#cover(record);
+    }
     for (const { record } of requests) if (!done.has(record)) this.#refused.set(record, PATIENCE);
     this.#milliseconds += milliseconds;
     this.#longest = Math.max(this.#longest, milliseconds);
@@ -247,7 +290,7 @@ export class Tier implements CodeListener {
     const start = performance.now();
     const made = this.#translate(this.#core, mode, requests);
     if (made) this.#keep(mode, new WebAssembly.Module(made.bytes), made.functions, made.bytes.length);
-    this.#note(requests, made?.functions ?? [], performance.now() - start);
+    this.#note(requests, made, performance.now() - start);
   }
 
   recordGone(frame: number, offset: number): void {
@@ -261,7 +304,7 @@ export class Tier implements CodeListener {
     return this.#cache.isEntered(frame);
   }
   memoryReused(from: number, to: number): void {
-    for (const known of [this.#queue, this.#underway, this.#refused, this.#hotness])
+    for (const known of [this.#queue, this.#underway, this.#refused, this.#covered, this.#hotness])
       for (const record of known.keys()) if (record >= from && record < to) known.delete(record);
   }
   everythingGone(): void {
@@ -270,6 +313,7 @@ export class Tier implements CodeListener {
     this.#background?.forget();
     this.#underway.clear();
     this.#refused.clear();
+    this.#covered.clear();
     this.#hotness.clear();
   }
 

@@ -41,7 +41,7 @@ import { RegionFlags } from './region-flags.ts';
 import { TranslatorSemantics } from './region-semantics.ts';
 import { STACK_PAGE, type Facts, type RegionState } from './region-state.ts';
 import { pagesToRemember } from './remembered-pages.ts';
-import { findRegion } from './blocks.ts';
+import { findRegion, type Region } from './blocks.ts';
 
 const Z = i32(0);
 /** Attributes of a data segment without surprises. */
@@ -433,24 +433,41 @@ export function translateRegions(
   const analysed: Analysed[] = [];
   const calls = new Set(ALWAYS_SHARED);
   const observer = new Observer(mode);
-  for (const request of requests) {
-    if (mode === 32 && (request.key & FLAT_32) !== FLAT_32) continue;
-    if ((request.key & ModeKey.Vm86) !== 0) continue;
+  const found = requests.flatMap((request) => {
+    if (mode === 32 && (request.key & FLAT_32) !== FLAT_32) return [];
+    if ((request.key & ModeKey.Vm86) !== 0) return [];
     const region = findRegion(code.mem, request.frame, mode, request.record);
-    if (!region) continue;
-    const instructions = region.blocks.flatMap((b) => b.instructions);
-    if (instructions.length < 2) continue;
+    const offsets = region?.blocks.flatMap((b) => b.instructions.map(({ record }) => record.pageOffset)) ?? [];
+    return region && offsets.length >= 2 ? [{ request, region, offsets }] : [];
+  });
+  const { kept, covered } = leaveOutCovered(found);
+  for (const { request, region, offsets } of kept) {
     analysed.push(analyse(mode, region, observer, calls));
-    functions.push({
-      name: `r${functions.length}`,
-      request,
-      offsets: instructions.map(({ record }) => record.pageOffset),
-      instructions: instructions.length,
-    });
+    functions.push({ name: `r${functions.length}`, request, offsets, instructions: offsets.length });
   }
   if (functions.length === 0) return null;
   const m = new ModuleBuilder();
   declareShared(m, mode, calls);
   functions.forEach(({ name }, n) => m.func(name, ['i32'], ['i32'], (f) => writeRegion(f, analysed[n]!), true));
-  return { bytes: m.build(16), functions };
+  return { bytes: m.build(16), functions, covered: covered.map(({ request }) => request) };
+}
+
+interface FoundRegion {
+  readonly request: RegionRequest;
+  readonly region: Region;
+  /** Page offsets of its instructions. */
+  readonly offsets: readonly number[];
+}
+/** The regions that are not entered at a place inside a bigger one (of those that have each other's places, the first). */
+function leaveOutCovered(found: readonly FoundRegion[]): { kept: FoundRegion[]; covered: FoundRegion[] } {
+  const kept: FoundRegion[] = [];
+  const covered: FoundRegion[] = [];
+  for (const one of found.toSorted((a, b) => b.offsets.length - a.offsets.length)) {
+    const { frame, key } = one.request;
+    const inside = kept.some(
+      ({ request, offsets }) => request.frame === frame && request.key === key && offsets.includes(one.offsets[0]!),
+    );
+    (inside && !one.request.alone ? covered : kept).push(one);
+  }
+  return { kept, covered };
 }

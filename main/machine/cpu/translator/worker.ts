@@ -47,9 +47,9 @@ function translate({ order, host, mode, pages, requests }: TranslationOrder): Tr
   for (const page of pages) mem.take(page);
   const made = translateRegions({ mem }, mode, requests);
   if (made) keeper?.made(order, mode, made.bytes);
-  return (
-    made && { functions: made.functions, codeBytes: made.bytes.length, module: new WebAssembly.Module(made.bytes) }
-  );
+  if (!made) return null;
+  const { bytes, functions, covered } = made;
+  return { functions, covered, codeBytes: bytes.length, module: new WebAssembly.Module(bytes) };
 }
 
 function hear(notice: TranslationNotice): void {

@@ -37,4 +37,27 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     expect(m.vcpu.getReg(6)).toBe(0n);
     expect(m.core.tier!.statistics()).toMatchObject({ made: 2, regions: 2 });
   });
+
+  it('a place inside a region gets its own only if control still comes there after as many jumps again', () => {
+    const m = new TierMachine(mode, {
+      tier: 'translator',
+      translator: { threshold: 300, batch: 4, background: false },
+    });
+    // both ways of a branch in a loop are as hot as the loop: test cl, 1; jz +2; add eax, ecx; add edx, ecx; dec ecx; jnz back; ud2
+    const code = [0xf6, 0xc1, 1, 0x74, 2, 0x01, 0xc8, 0x01, 0xca, 0xff, 0xc9, 0x75, -13 & 255, 0x0f, 0x0b];
+    m.mem.copyIn(CODE, Uint8Array.from(code));
+    const loop = (from: number, passes: number): void => {
+      m.vcpu.rip = BigInt(CODE + from);
+      m.vcpu.setReg(1, BigInt(passes));
+      m.core.run(m.vcpu, 1_000_000);
+    };
+    loop(0, 5000);
+    expect(m.core.tier!.statistics()).toMatchObject({ made: 1, regions: 1, refused: 0 });
+    // entered in its middle
+    for (let n = 0; n < 500; n++) loop(7, 1);
+    expect(m.core.tier!.statistics()).toMatchObject({ made: 1 });
+    for (let n = 0; n < 2000; n++) loop(7, 1);
+    m.core.tier!.translateQueue();
+    expect(m.core.tier!.statistics()).toMatchObject({ made: 2, regions: 2 });
+  });
 });

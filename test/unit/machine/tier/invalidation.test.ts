@@ -6,7 +6,7 @@ import { compareMachines } from '../../../../main/machine/cpu/translator/lockste
 import { CODE, TierMachine } from './machine.ts';
 
 const word32 = (v: number): number[] => [v & 255, (v >>> 8) & 255, (v >>> 16) & 255, (v >>> 24) & 255];
-const EAGER = { threshold: 1, batch: 1, background: false };
+const EAGER = { threshold: 1, patience: 0, batch: 1, background: false };
 
 /** add eax, imm (`step`); dec ecx; jnz back; `then` */
 const counting = (step: number, then: number[]): number[] => [0x05, ...word32(step), 0xff, 0xc9, 0x75, 0xf7, ...then];

@@ -15,7 +15,10 @@ const RANDOM_CODE = 0x10000;
 const BUDGET = 600;
 
 const interpreted = new FuzzMachine({ tier: 'interpreter' });
-const eager = new FuzzMachine({ tier: 'translator', translator: { threshold: 1, batch: 1, background: false } });
+const eager = new FuzzMachine({
+  tier: 'translator',
+  translator: { threshold: 1, patience: 0, batch: 1, background: false },
+});
 
 /** Gives code loops: some of its instructions become short jumps back, which end when ECX has counted down or a condition is met. */
 function addLoops(r: Random, ram: Uint8Array): void {
@@ -58,7 +61,10 @@ describe.each([32, 64] as const)('random programs of %i-bit code', (mode) => {
     for (let n = 0; n < CASES; n++) {
       const code = Uint8Array.from(program(r, mode));
       const make = (tier: 'interpreter' | 'translator'): TierMachine => {
-        const m = new TierMachine(mode, { tier, translator: { threshold, batch: 1 + (n % 3), background: false } });
+        const m = new TierMachine(mode, {
+          tier,
+          translator: { threshold, patience: threshold === 1 ? 0 : n % 2, batch: 1 + (n % 3), background: false },
+        });
         m.mem.copyIn(CODE, code);
         return m;
       };

@@ -10,7 +10,7 @@ import { compareMachines } from '../../../../main/machine/cpu/translator/lockste
 import { CODE, TierMachine } from './machine.ts';
 
 const word32 = (v: number): number[] => [v & 255, (v >>> 8) & 255, (v >>> 16) & 255, (v >>> 24) & 255];
-const EAGER = { threshold: 1, batch: 1, background: false };
+const EAGER = { threshold: 1, patience: 0, batch: 1, background: false };
 const COPY = CODE + 0x3000;
 const UD2 = [0x0f, 0x0b];
 

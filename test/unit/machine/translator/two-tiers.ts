@@ -50,7 +50,10 @@ class Machine {
 
   constructor(mode: 32 | 64, tier: 'interpreter' | 'translator') {
     this.mode = mode;
-    this.core = new CpuCore(this.mem, undefined, { tier, translator: { threshold: 1, background: false } });
+    this.core = new CpuCore(this.mem, undefined, {
+      tier,
+      translator: { threshold: 1, patience: 0, background: false },
+    });
     const v = (this.vcpu = this.core.createVcpu());
     this.core.select(v);
     const put = (maddr: number, value: number) => this.mem.write32(maddr, value);
