@@ -32,3 +32,8 @@ export function quantile(values: readonly number[], share: number): number | und
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
 }
+
+/** The classes as CSV: upper bound in ns and count, a line each. */
+export function histogramCsv(classes: readonly HistogramClass[]): string {
+  return ['up_to_ns,count', ...classes.map(({ upTo, count }) => `${upTo},${count}`)].join('\n') + '\n';
+}

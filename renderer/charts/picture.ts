@@ -4,14 +4,20 @@ import { token } from '../composables/theme.ts';
 /**
  * Draws the picture and hands it to the browser's download.
  * @param chart what is on screen
+ * @param size in CSS pixels, of a chart that is on no page
  */
-export function savePicture(name: string, chart: HTMLCanvasElement, about: { title: string; footer: string }): void {
+export function savePicture(
+  name: string,
+  chart: HTMLCanvasElement,
+  about: { title: string; footer: string },
+  size: { width: number; height: number } = { width: chart.clientWidth, height: chart.clientHeight },
+): void {
   const scale = 2;
   const margin = 16;
   const head = 28;
   const foot = 24;
-  const width = chart.clientWidth + 2 * margin;
-  const height = chart.clientHeight + head + foot + margin;
+  const width = size.width + 2 * margin;
+  const height = size.height + head + foot + margin;
   const canvas = document.createElement('canvas');
   canvas.width = width * scale;
   canvas.height = height * scale;
@@ -23,7 +29,7 @@ export function savePicture(name: string, chart: HTMLCanvasElement, about: { tit
   context.fillStyle = token('--ink');
   context.font = `600 14px ${token('--font-sans')}`;
   context.fillText(about.title, margin, 20);
-  context.drawImage(chart, margin, head, chart.clientWidth, chart.clientHeight);
+  context.drawImage(chart, margin, head, size.width, size.height);
   context.fillStyle = token('--ink3');
   context.font = `11px ${token('--font-sans')}`;
   context.fillText(about.footer, margin, height - 10);

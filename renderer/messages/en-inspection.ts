@@ -78,7 +78,7 @@ export const enInspection = {
     typeCount: 'Type count',
     reading: (share: string) => `Reading ${share}`,
     refresh: 'Read again',
-    keys: 'Arrow keys move, Enter lists the frames of a cell, T shows the table.',
+    keys: 'Arrow keys move, Shift extends a range, Enter lists the frames of a cell, T shows the table.',
     map: 'Map',
     uses: 'By use',
     shown: 'What is shown',

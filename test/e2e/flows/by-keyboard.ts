@@ -1,27 +1,28 @@
 /**
  * Every flow with the keyboard: no pointer at all.
  */
-import { expect, type Page } from '@playwright/test';
+import { expect, type Locator, type Page } from '@playwright/test';
 import type { Hand } from './hand.ts';
 import { template, tile } from './window.ts';
 
+const hasFocus = (target: Locator): Promise<boolean> =>
+  target.evaluate((element) => element === document.activeElement);
+
 /** Goes round the window's regions until something has the focus. */
-async function goTo(page: Page, target: ReturnType<typeof tile>): Promise<void> {
-  const there = (): Promise<boolean> => target.evaluate((element) => element === document.activeElement);
-  for (let i = 0; i < 8 && !(await there()); i++) await page.keyboard.press('F6');
+async function goTo(page: Page, target: Locator): Promise<void> {
+  for (let i = 0; i < 8 && !(await hasFocus(target)); i++) await page.keyboard.press('F6');
   await expect(target).toBeFocused();
 }
 
 /** The tile that is the canvas's tab stop, then by arrows to the one that is meant. */
 async function goToTile(page: Page, name: string): Promise<void> {
   await goTo(page, page.locator('[data-tile][tabindex="0"]'));
-  const there = (): Promise<boolean> => tile(page, name).evaluate((element) => element === document.activeElement);
   const route = ['Control+ArrowLeft', ...Array<string>(4).fill('ArrowUp'), ...['ArrowLeft', 'ArrowRight', 'ArrowDown']];
   const snake = [...route, ...Array<string[]>(4).fill(['ArrowLeft', 'ArrowRight', 'ArrowDown']).flat()];
-  if (await there()) return;
+  if (await hasFocus(tile(page, name))) return;
   for (const key of snake) {
     await page.keyboard.press(key);
-    if (await there()) return;
+    if (await hasFocus(tile(page, name))) return;
   }
   await expect(tile(page, name)).toBeFocused();
 }
@@ -39,10 +40,16 @@ export const byKeyboard: Hand = {
     await page.keyboard.press('Control+F6');
     await expect(tile(page, name)).toBeFocused();
   },
-  async createFromShelf(page) {
+  async createFromShelf(page, id, offer) {
     await goTo(page, template(page, 'dinghy'));
+    const wanted = template(page, id);
+    for (let i = 0; i < 4 && !(await hasFocus(wanted)); i++) await page.keyboard.press('ArrowDown');
+    await expect(wanted).toBeFocused();
     await page.keyboard.press('Enter');
     await expect(page.getByRole('menuitem').first()).toBeFocused();
+    const entry = page.getByRole('menuitem', { name: offer });
+    for (let i = 0; i < 8 && !(await hasFocus(entry)); i++) await page.keyboard.press('ArrowDown');
+    await expect(entry).toBeFocused();
     await page.keyboard.press('Enter');
   },
   async createFromPalette(page) {
@@ -96,8 +103,7 @@ export const byKeyboard: Hand = {
   async readChart(page) {
     await page.keyboard.press('Control+Alt+2');
     const cpu = page.getByRole('img', { name: /^CPU share/ });
-    for (let i = 0; i < 20 && !(await cpu.evaluate((e) => e === document.activeElement)); i++)
-      await page.keyboard.press('Tab');
+    for (let i = 0; i < 20 && !(await hasFocus(cpu)); i++) await page.keyboard.press('Tab');
     await expect(cpu).toBeFocused();
     await page.keyboard.press('ArrowLeft');
     await expect(page.locator('.chart .note').first()).toContainText(/^At .*CPU/);
@@ -115,8 +121,7 @@ export const byKeyboard: Hand = {
     await page.keyboard.press('Control+2');
     await expect(page.locator('[data-view-heading]')).toBeFocused();
     const gantt = page.getByRole('img', { name: /slices? on/ });
-    for (let i = 0; i < 12 && !(await gantt.evaluate((e) => e === document.activeElement)); i++)
-      await page.keyboard.press('Tab');
+    for (let i = 0; i < 12 && !(await hasFocus(gantt)); i++) await page.keyboard.press('Tab');
     await expect(gantt).toBeFocused();
     for (let i = 0; i < 4; i++) await page.keyboard.press('-');
     await page.keyboard.press('Home');

@@ -31,9 +31,9 @@ export const byMouse: Hand = {
   async leaveConsole(page, name) {
     await tile(page, name).click({ position: { x: 30, y: 12 } });
   },
-  async createFromShelf(page) {
-    await template(page, 'dinghy').click();
-    await page.getByRole('menuitem', { name: /PV 32/ }).click();
+  async createFromShelf(page, id, offer) {
+    await template(page, id).click();
+    await page.getByRole('menuitem', { name: offer }).click();
   },
   async createFromPalette(page) {
     await page.getByRole('button', { name: /^Search or run a command/ }).click();

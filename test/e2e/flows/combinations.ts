@@ -19,3 +19,11 @@ export const combinations: readonly Combination[] = [
   { theme: 'dark', windowSize: SMALL, hands: hands('keyboard') },
   { theme: 'light', windowSize: SMALL, hands: hands('mouse') },
 ];
+
+/** For what takes long: each hand once, in the other theme and at the other size. */
+export const opposites: readonly Combination[] = all
+  ? combinations
+  : [
+      { theme: 'dark', windowSize: WIDE, hands: ['mouse'] },
+      { theme: 'light', windowSize: SMALL, hands: ['keyboard'] },
+    ];

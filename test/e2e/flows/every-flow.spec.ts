@@ -43,7 +43,7 @@ for (const { theme, windowSize, hands: used } of combinations)
           await hand.leaveConsole(page, 'dinghy');
         });
         await step('create from the shelf', async () => {
-          await hand.createFromShelf(page);
+          await hand.createFromShelf(page, 'dinghy', name === 'mouse' ? 'PV 32' : 'PV 64');
           await count(2);
         });
         await step('create from the palette', async () => {
@@ -127,6 +127,9 @@ for (const { theme, windowSize, hands: used } of combinations)
           const file = path.join(app.profile, 'run.csv');
           await chooseFile(app, file);
           await hand.exportRun(page);
+          await expect(page.getByTestId('stop-reason')).not.toContainText('It goes on');
+          await expect(page.getByRole('row', { name: /^Stop and copy/ })).toBeVisible();
+          await expect(page.getByRole('list', { name: 'Downtime' })).toContainText('Suspend guest');
           await expect(page.locator('.toast').filter({ hasText: 'run.csv' })).toBeVisible();
           expect(readFileSync(file, 'utf8')).toMatch(/round/);
         });

@@ -8,7 +8,8 @@ export interface Hand {
   /** Gives the keys to the guest, and takes them back: the focus is on the domain's tile then. */
   toConsole(page: Page): Promise<void>;
   leaveConsole(page: Page, name: string): Promise<void>;
-  createFromShelf(page: Page): Promise<void>;
+  /** Boots one of a template's offers (its label, "PV 64") on the host that is there. */
+  createFromShelf(page: Page, template: string, offer: string): Promise<void>;
   createFromPalette(page: Page): Promise<void>;
   /** Asks for a file; then accepts what the sheet says of it. */
   openImport(page: Page): Promise<void>;

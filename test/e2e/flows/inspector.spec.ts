@@ -17,6 +17,20 @@ test('Ctrl+Alt+1 to 8 go through the tabs, and each shows the guest', async ({ p
   await map.focus();
   await page.keyboard.press('ArrowRight');
   await expect(page.locator('.said').first()).toContainText('Frames 0x');
+  // A range: with Shift, and by dragging over the map's first cells.
+  await page.keyboard.press('Home');
+  for (let i = 0; i < 3; i++) await page.keyboard.press('Shift+ArrowRight');
+  const range = /Frames 0x0 to 0x([0-9a-f]+) · [1-9]/;
+  await expect(page.locator('.said').first()).toContainText(range);
+  const byKeys = await page.locator('.said').first().innerText();
+  await page.keyboard.press('Escape');
+  const box = (await map.boundingBox())!;
+  await page.mouse.move(box.x + 2, box.y + 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 4, box.y + 2, { steps: 4 });
+  await page.mouse.up();
+  await expect(page.locator('.said').first()).toContainText(range);
+  expect(await page.locator('.said').first().innerText()).not.toBe(byKeys);
   await picture(page, 'inspector-map');
 
   await page.keyboard.press('Control+Alt+4');
@@ -48,6 +62,10 @@ test('Ctrl+Alt+1 to 8 go through the tabs, and each shows the guest', async ({ p
   await page.getByRole('checkbox', { name: 'schedule' }).check();
   await expect(page.getByRole('region', { name: 'Trace' }).getByRole('row', { name: /hypercall/ })).toHaveCount(0);
   expect(first).not.toBe('');
+  await page.getByRole('button', { name: 'Export Duration of what is listed' }).click();
+  await expect(page.getByRole('menuitem', { name: 'Save as PNG' })).toBeVisible();
+  await page.getByRole('menuitem', { name: 'Show as table' }).click();
+  await expect(page.getByRole('cell', { name: /^up to / }).first()).toBeVisible();
   await picture(page, 'inspector-trace');
 
   await page.keyboard.press('Control+Alt+7');

@@ -1,7 +1,7 @@
 // What the inspector's tabs make of the engine's answers: rates of devices, the unfolded store, the map of pages, the trace's
 // list and its durations, registers that changed, memory dumps.
 import { describe, expect, it } from 'vitest';
-import { histogram, quantile } from '../../../renderer/charts/histogram.ts';
+import { histogram, histogramCsv, quantile } from '../../../renderer/charts/histogram.ts';
 import { counterRates } from '../../../renderer/inspector/counter-rates.ts';
 import { cellKind, framesPerCell, pageKind, typeCounts } from '../../../renderer/inspector/frame-cells.ts';
 import { dumpRows, isAddress } from '../../../renderer/inspector/hex-dump.ts';
@@ -123,6 +123,7 @@ describe('the trace', () => {
     expect(classes[0]).toEqual({ upTo: 1, count: 1 });
     expect(classes.find((entry) => entry.upTo === 5)?.count).toBe(2);
     expect(classes.at(-1)).toEqual({ upTo: 2000, count: 1 });
+    expect(histogramCsv(classes.slice(0, 2))).toBe('up_to_ns,count\n1,1\n2,1\n');
     expect(histogram([])).toEqual([]);
   });
 
