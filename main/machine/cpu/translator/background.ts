@@ -6,23 +6,18 @@
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { CodePage } from '../code-cache.ts';
 import type { HostMemory } from '../host-memory.ts';
-import { FIRST_REGION, OP, OP_BYTES, PAGE_CODE, REGION_ORIGINALS } from '../layout.ts';
+import { PAGE_CODE } from '../layout.ts';
 import { Archive } from './archive.ts';
 import type { ArchivedFunction, ArchiveIndex } from './archive-file.ts';
 import type { RegionFunction, RegionRequest } from './interface.ts';
+import { packPage, type SentPage } from './sent-pages.ts';
 
 export interface TranslationOrder {
   readonly order: number;
   readonly host: number;
   readonly mode: 32 | 64;
-  /** The decoded pages: address and words of the map, addresses and bytes of its records. */
-  readonly pages: readonly {
-    readonly frame: number;
-    readonly map: number;
-    readonly words: Uint32Array;
-    readonly records: readonly number[];
-    readonly bytes: Uint8Array;
-  }[];
+  /** The decoded pages. */
+  readonly pages: readonly SentPage[];
   readonly requests: readonly RegionRequest[];
 }
 /** What else the thread is told. */
@@ -89,10 +84,14 @@ class Service {
     port1.unref();
   }
 
-  send(host: number, w: Waiting, pages: TranslationOrder['pages']): void {
+  send(host: number, w: Waiting, pages: readonly SentPage[]): void {
     const order = this.#orders++;
     this.#waiting.set(order, w);
-    this.#port.postMessage({ order, host, mode: w.mode, pages, requests: w.requests } satisfies TranslationOrder);
+    const message = { order, host, mode: w.mode, pages, requests: w.requests } satisfies TranslationOrder;
+    this.#port.postMessage(
+      message,
+      pages.map(({ records }) => records.buffer),
+    );
   }
   forgetPage(mem: HostMemory, frame: number): void {
     for (const w of this.#waiting.values()) if (w.mem === mem) w.maps.delete(frame);
@@ -186,23 +185,13 @@ export class BackgroundTranslator {
   order(mode: 32 | 64, requests: readonly RegionRequest[]): void {
     const mem = this.#mem;
     const maps = new Map<number, Uint32Array>();
-    const pages: TranslationOrder['pages'][number][] = [];
+    const pages: SentPage[] = [];
     for (const { frame } of requests) {
       if (maps.has(frame)) continue;
       const map = mem.u32[(PAGE_CODE >> 2) + frame]!;
       const words = mem.u32.slice(map >> 2, (map + CodePage.bytes) >> 2);
       maps.set(frame, words);
-      const records: number[] = [];
-      for (let o = 0; o < 4096; o++) if (words[o] !== 0) records.push(words[o]!);
-      const bytes = new Uint8Array(records.length * OP_BYTES);
-      const u16 = new Uint16Array(bytes.buffer);
-      records.forEach((at, n) => {
-        bytes.set(mem.u8.subarray(at, at + OP_BYTES), n * OP_BYTES);
-        // the slots of other regions mean nothing over there
-        const handler = (n * OP_BYTES + OP.handler) >> 1;
-        if (u16[handler]! >= FIRST_REGION) u16[handler] = mem.u16[(REGION_ORIGINALS >> 1) + u16[handler]!]!;
-      });
-      pages.push({ frame, map, words, records, bytes });
+      pages.push(packPage(mem, frame, map, words));
     }
     const generation = this.#generation;
     this.outstanding++;

@@ -2,26 +2,10 @@
 // It keeps a copy of the decoded code it was sent, at the addresses it has in the host's memory.
 
 import { workerData, type MessagePort } from 'node:worker_threads';
-import { OP_BYTES, PAGE_CODE, RAM_BASE } from '../layout.ts';
 import { ArchiveKeeper } from './archive-keeper.ts';
 import type { TranslationAnswer, TranslationNotice, TranslationOrder, TranslatorNews } from './background.ts';
+import { CodeCopy } from './sent-pages.ts';
 import { translateRegions } from './translate.ts';
-
-/** A copy of what translation reads of one host's memory. It grows to the highest address it has been sent. */
-class CodeCopy {
-  readonly #buffer = new ArrayBuffer(PAGE_CODE * 2, { maxByteLength: RAM_BASE });
-  readonly #u8 = new Uint8Array(this.#buffer);
-  readonly u32 = new Uint32Array(this.#buffer);
-  readonly view = new DataView(this.#buffer);
-
-  take({ frame, map, words, records, bytes }: TranslationOrder['pages'][number]): void {
-    const end = records.reduce((most, at) => Math.max(most, at + OP_BYTES), map + words.byteLength);
-    if (end > this.#buffer.byteLength) this.#buffer.resize(Math.min(RAM_BASE, Math.ceil(end / 2 ** 24) * 2 ** 24));
-    this.u32[(PAGE_CODE >> 2) + frame] = map;
-    this.u32.set(words, map >> 2);
-    records.forEach((at, n) => this.#u8.set(bytes.subarray(n * OP_BYTES, (n + 1) * OP_BYTES), at));
-  }
-}
 
 const { port, folder } = workerData as { port: MessagePort; folder: string | null };
 const hosts = new Map<number, CodeCopy>();
