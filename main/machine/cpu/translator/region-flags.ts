@@ -47,6 +47,15 @@ export type WholeFlags = Whole;
 
 const Z = i32(0);
 
+/** Forms that bails find most often, and that take nothing but locals of their own into the state's form. */
+export function sharedForms(mode: 32 | 64): readonly WholeFlags[] {
+  const sizes = mode === 64 ? ([8, 32, 64] as const) : ([8, 32] as const);
+  const kinds = [FlagKind.Add, FlagKind.Sub, FlagKind.Logic];
+  return sizes.flatMap((size) => kinds.map((kind): WholeFlags => ({ what: 'kind', size, kind })));
+}
+/** The same for two descriptions of such a form; null for all others. */
+export const formText = (at: FlagsAt): string | null => (at?.what === 'kind' ? `${at.kind} ${at.size}` : null);
+
 export class RegionFlags {
   at: FlagsAt = null;
   /** Somewhere in the region they are set: the exits write them back. */

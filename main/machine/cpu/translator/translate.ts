@@ -37,13 +37,15 @@ import {
 import { Observer, declareShared, routineFunctions } from './observe.ts';
 import { sameLoopFlags, type LoopFlags } from './loop-flags.ts';
 import type { OperationRecord } from './operation-record.ts';
-import { RegionFlags } from './region-flags.ts';
+import { RegionFlags, formText, sharedForms, type WholeFlags } from './region-flags.ts';
 import { TranslatorSemantics } from './region-semantics.ts';
 import { STACK_PAGE, type Facts, type RegionState } from './region-state.ts';
 import { pagesToRemember } from './remembered-pages.ts';
 import { findRegion, type Region } from './blocks.ts';
 
 const Z = i32(0);
+/** Where a bail goes on is a page offset, and from this bit on how many instructions are still to be taken from `fuel`. */
+const BEFORE_SHIFT = 13;
 /** Attributes of a data segment without surprises. */
 const PLAIN_FORBIDS = SegAttr.Unusable | SegAttr.Code | SegAttr.DC;
 
@@ -75,8 +77,10 @@ class RegionWriter implements RegionState {
   /** Which entry a block that was added goes to. */
   readonly #next: Local;
   #block = 0;
-  /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record at the page offset in `result`. */
+  /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record at the page offset in `result` (and behind how many since `fuel`: BEFORE_SHIFT). */
   #left: Label | null = null;
+  /** The same with flags of a form of sharedForms, by its text. */
+  readonly #wayOf = new Map<string | null, { readonly label: Label; taken: boolean }>();
   #stay: Label | null = null;
 
   /** @param forms how the passes of loops leave the flags, by head: what `left` of an earlier writer found */
@@ -132,9 +136,10 @@ class RegionWriter implements RegionState {
       this.#left = left;
       f.block((stay) => {
         this.#stay = stay;
-        this.#tree(0);
-        f.unreachable();
+        this.#ways(sharedForms(mode), stay);
       });
+      f.set(this.#fuel, this.#fuel.sub(this.#result.shrU(BEFORE_SHIFT)));
+      f.set(this.#result, this.#result.and((1 << BEFORE_SHIFT) - 1));
       f.set(this.#rip, this.#address(this.#result));
       f.set(this.#result, this.#recordAt(this.#result));
     });
@@ -404,9 +409,39 @@ class RegionWriter implements RegionState {
   }
   bail(offset: number): void {
     const f = this.#f;
-    this.#settle(true);
-    f.set(this.#result, offset);
+    f.set(this.#result, offset | (this.before << BEFORE_SHIFT));
+    const way = this.#wayOf.get(formText(this.flags.at));
+    if (way) {
+      way.taken = true;
+      f.br(way.label);
+      return;
+    }
+    this.flags.settle();
     f.br(this.#stay!);
+  }
+  /** The region inside labels for ways out that bring flags of these forms into the state's: most ways out share that code. */
+  #ways(forms: readonly WholeFlags[], stay: Label): void {
+    const f = this.#f;
+    const [form, ...rest] = forms;
+    if (!form) {
+      this.#tree(0);
+      f.unreachable();
+      return;
+    }
+    let taken = false;
+    f.block((label) => {
+      const way = { label, taken: false };
+      this.#wayOf.set(formText(form), way);
+      this.#ways(rest, stay);
+      ({ taken } = way);
+    });
+    if (!taken) {
+      f.unreachable();
+      return;
+    }
+    this.flags.at = form;
+    this.flags.settle();
+    f.br(stay);
   }
 }
 
