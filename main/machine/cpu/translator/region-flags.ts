@@ -47,14 +47,25 @@ export type WholeFlags = Whole;
 
 const Z = i32(0);
 
-/** Forms that bails find most often, and that take nothing but locals of their own into the state's form. */
+/** Forms that bails find most often; all of them are settled from the same locals of the function. */
 export function sharedForms(mode: 32 | 64): readonly WholeFlags[] {
-  const sizes = mode === 64 ? ([8, 32, 64] as const) : ([8, 32] as const);
-  const kinds = [FlagKind.Add, FlagKind.Sub, FlagKind.Logic];
-  return sizes.flatMap((size) => kinds.map((kind): WholeFlags => ({ what: 'kind', size, kind })));
+  const byte: WholeFlags[] = [FlagKind.Sub, FlagKind.Logic].map((kind) => ({ what: 'kind', size: 8, kind }));
+  const words = mode === 64 ? ([32, 64] as const) : ([32] as const);
+  return words.reduce<WholeFlags[]>((forms, size) => {
+    const explicit = { size, kind: FlagKind.Explicit };
+    for (const kind of [FlagKind.Add, FlagKind.Sub, FlagKind.Logic]) forms.push({ what: 'kind', size, kind });
+    for (const shift of ['Shl', 'Shr'] as const) forms.push({ what: 'shift', ...explicit, shift });
+    for (const delta of [1, -1] as const)
+      for (const carryOfState of [true, false]) forms.push({ what: 'step', ...explicit, delta, carryOfState });
+    return forms;
+  }, byte);
 }
-/** The same for two descriptions of such a form; null for all others. */
-export const formText = (at: FlagsAt): string | null => (at?.what === 'kind' ? `${at.kind} ${at.size}` : null);
+/** The same for two descriptions that are settled alike; null if there may be no shared code for it. */
+export function formText(at: FlagsAt): string | null {
+  if (at === null || at.what === 'either' || at.what === 'over') return null;
+  const { what, kind, size, delta, carryOfState, shift } = at;
+  return `${what} ${kind} ${size} ${delta} ${carryOfState} ${shift}`;
+}
 
 export class RegionFlags {
   at: FlagsAt = null;
