@@ -78,3 +78,10 @@ export function layoutMarks<E extends TapeEvent>(
     return { x, events: members, label: fits ? text : undefined };
   });
 }
+
+/** True where the playhead would cross the label beside a mark: the label is not drawn until it has gone on. */
+export function labelCrossed(mark: TapeMark<TapeEvent>, playhead: number, measure: (text: string) => number): boolean {
+  if (mark.label === undefined) return false;
+  const begin = mark.x + LABEL_GAP_PX;
+  return playhead > begin && playhead < begin + measure(mark.label) + LABEL_GAP_PX;
+}

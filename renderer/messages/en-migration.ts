@@ -154,6 +154,7 @@ export const enMigration = {
       `${count(cells, 'cell', 'cells')}, ${formatNumber(hot)} dirtied in every round.`,
     heatDescribe: (from: string, to: string, rounds: number, of: number, pages: number) =>
       `Guest memory ${from} to ${to}: dirtied in ${rounds} of ${of} rounds, ${formatNumber(pages)} times in all`,
+    ended: { done: 'Migrated', failed: 'Failed', aborted: 'Aborted' } as Readonly<Record<string, string>>,
     address: 'Guest address',
     heatRange: (from: string, to: string, rounds: readonly [number, number], of: number, pages: number) =>
       `Guest memory ${from} to ${to}: each cell dirtied in ${rounds[0]} to ${rounds[1]} of ${of} rounds, ${formatNumber(pages)} times in all`,

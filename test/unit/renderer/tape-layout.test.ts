@@ -1,6 +1,6 @@
 // Marks on the tape stay hittable however many events there are, and none is lost.
 import { describe, expect, it } from 'vitest';
-import { layoutMarks, layoutTicks, tapeSpan } from '../../../renderer/frame/tape-layout.ts';
+import { labelCrossed, layoutMarks, layoutTicks, tapeSpan } from '../../../renderer/frame/tape-layout.ts';
 
 const S = 1e9;
 const event = (id: number, at: number) => ({ id: String(id), at, label: `event ${id}` });
@@ -29,6 +29,17 @@ describe('tape', () => {
   it('labels a mark only where the label ends before the next mark', () => {
     const marks = layoutMarks([event(1, 10 * S), event(2, 12 * S), event(3, 40 * S)], 60 * S, 1000, measure, join);
     expect(marks.map((mark) => mark.label)).toEqual([undefined, 'event 2', 'event 3']);
+  });
+
+  it('draws no label that the playhead crosses', () => {
+    const [mark] = layoutMarks([event(1, 30 * S)], 60 * S, 1000, measure, join);
+    expect([500, 511, 550, 571, 600].map((x) => labelCrossed(mark, x, measure))).toEqual([
+      false,
+      true,
+      true,
+      false,
+      false,
+    ]);
   });
 
   it('spaces its labelled ticks far enough apart at every zoom', () => {
