@@ -100,18 +100,7 @@ test('Ctrl+Alt+1 to 8 go through the tabs, and each shows the guest', async ({ p
   await expect(tiles(page)).toHaveCount(1);
 });
 
-test('save, clone and restore: a clone runs beside its original', async ({ page }) => {
-  await bootFirst(page);
-  await page.keyboard.press('Control+F6');
-  await page.keyboard.press('Control+d');
-  await expect(tiles(page)).toHaveCount(2, { timeout: 60_000 });
-  await page.getByRole('tab', { name: 'Console' }).click();
-  await page.locator('.xterm-screen').click();
-  await page.keyboard.type('echo I am a clone\n');
-  await consoleSays(page, /\nI am a clone\n/);
-});
-
-test('save: Ctrl+S keeps the domain in a file and on the shelf; dragged onto a host it is restored', async ({
+test('save, restore, clone: Ctrl+S keeps the domain in a file and on the shelf; dragged onto a host it runs beside its original, and so does its clone', async ({
   app,
   page,
 }) => {
@@ -145,4 +134,13 @@ test('save: Ctrl+S keeps the domain in a file and on the shelf; dragged onto a h
   await page.keyboard.press('Control+F6');
   await saved.click();
   await expect(page.getByRole('menuitem', { name: 'Restore on alder' })).toBeVisible();
+  await page.keyboard.press('Escape');
+
+  await tiles(page).last().focus();
+  await page.keyboard.press('Control+d');
+  await expect(tiles(page)).toHaveCount(3, { timeout: 60_000 });
+  await page.getByRole('tab', { name: 'Console' }).click();
+  await page.locator('.xterm-screen').click();
+  await page.keyboard.type('echo I am a clone\n');
+  await consoleSays(page, /\nI am a clone\n/);
 });
