@@ -38,11 +38,13 @@ for (let frame = 0; frame < RAM >> 12; frame++) {
   for (let offset = 0; offset < 4096; offset++) {
     const record = mem.u32[(map >> 2) + offset]!;
     if (record === 0 || mem.u16[(record + OP.handler) >> 1]! < FIRST_REGION) continue;
-    const made = translateRegions(machine.core, (key & 2) !== 0 ? 64 : 32, [{ record, frame, key, alone: true }]);
+    const request = { record, frame, key, second: frame + 1, alone: true };
+    const made = translateRegions(machine.core, (key & 2) !== 0 ? 64 : 32, [request]);
     if (!made) continue;
     const { offsets } = made.functions[0]!;
     const file = path.join(folder, (frame * 4096 + offset).toString(16));
     const lines = offsets.map((o) => {
+      // kernels lie in memory as they are linked
       const at = RAM_BASE + frame * 4096 + o;
       const text = disassemble(mem.u8.subarray(at, at + 15), 0, (key & 2) !== 0 ? 64 : 32)?.text;
       return `${(frame * 4096 + o).toString(16)} ${text ?? '?'}`;

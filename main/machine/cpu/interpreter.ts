@@ -38,7 +38,7 @@ import { NEXT_CROSS, cross, defineBranches, defineTraces, ripAt } from './traces
 import { defineRegionAccess } from './translator/access.ts';
 import { defineChain } from './translator/chain.ts';
 import { countJump } from './translator/hotness.ts';
-import { LONGEST_WAY, RegionExit, SHARED_FUNCTIONS } from './translator/interface.ts';
+import { JUMPED_TO, LONGEST_WAY, RegionExit, SHARED_FUNCTIONS } from './translator/interface.ts';
 import { defineWalk } from './walk.ts';
 
 const Z = i32(0);
@@ -59,6 +59,11 @@ let tables: DecodeTables | null = null;
 /** The decode tables, built once per process. */
 export function decodeTables(): DecodeTables {
   return (tables ??= buildDecodeTables());
+}
+
+/** Number of the handler of an instruction that spans two pages; its record is followed by that of the instruction itself. */
+export function crossHandler(): number {
+  return decodeTables().all.length + 1;
 }
 
 /** System routines that the instruction table names. */
@@ -129,7 +134,7 @@ function declare(mode: 32 | 64, counting: boolean): Declaration {
   defineFastEvents(m, mode);
   defineDecoder(m, mode, ud.id);
   defineTemplates(m, mode);
-  defineTraces(m, mode, t.all.length + 1, counting);
+  defineTraces(m, mode, crossHandler(), counting);
   defineBranches(m, mode);
   defineRun(m, mode, t, counting);
 
@@ -150,7 +155,7 @@ function declare(mode: 32 | 64, counting: boolean): Declaration {
       f.return(Z);
     });
   }
-  m.table[t.all.length + 1] = 'cross';
+  m.table[crossHandler()] = 'cross';
   if (m.table.length > FIRST_REGION)
     throw new Error(`There are ${m.table.length} handlers; regions begin at ${FIRST_REGION}.`);
   m.tableSize = FIRST_REGION;
@@ -313,6 +318,10 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                     f.return(i32(RunExit.Mode));
                   });
                   f.if(status.geS(ARENA), () => {
+                    f.if(status.and(JUMPED_TO), () => {
+                      f.set(op, status.sub(JUMPED_TO));
+                      f.br(next);
+                    });
                     // a region with too little fuel: this record is executed by itself, whatever is in its handler's place
                     copyAlone(f, status);
                     f.set(op, ALONE);

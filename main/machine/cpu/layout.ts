@@ -65,6 +65,8 @@ export const TlbList = {
 export const FIRST_REGION = 4096;
 export const REGION_SLOTS = 65536;
 export const REGION_ORIGINALS = 0xd0_0000;
+/** u32 for each slot: WebAssembly address of the page behind a region's own, if it has code there too. */
+export const REGION_SECOND = 0xd4_0000;
 /** u32, shifted to bits 24-31: OP.heat of a new record, less than 256 jumps before the tier hears of it if it is not 0. */
 export const HEAT_START = 0x2908;
 /**

@@ -28,6 +28,9 @@ import { countJump } from './translator/hotness.ts';
 export const NEXT_CROSS = 5;
 /** Records of an instruction that spans two pages: itself, the decoded instruction, a look-up, the bytes it was decoded from. */
 const CROSS_RECORDS = 4;
+/** Of those, the decoded instruction, and its bytes. */
+export const CROSS_DECODED = OP_BYTES;
+export const CROSS_BYTES = 3 * OP_BYTES;
 /** Records in one trace at most. */
 const TRACE_LENGTH = 48;
 /** Bits of decode_one's result above the end offset. */
@@ -269,8 +272,8 @@ export function cross(f: FunctionBuilder, mode: 32 | 64): void {
     .add(RAM_BASE);
   f.copy(i32(CROSS_CODE), here, room);
   f.copy(i32(CROSS_CODE).add(room), next.lo().add(entry.ld32(TLB_ADDEND)), i32(15).sub(room));
-  const decoded = f.let(op.add(OP_BYTES));
-  const saved = 3 * OP_BYTES;
+  const decoded = f.let(op.add(CROSS_DECODED));
+  const saved = CROSS_BYTES;
   const low = f.let(i32(CROSS_CODE).ld64());
   const high = f.let(i32(CROSS_CODE).ld64(7));
   const same = low

@@ -1,6 +1,7 @@
 // What is known of a region before it is written: its flow, what each instruction does, which flags matter, how much fuel each way takes.
 // Invariant: flags that an instruction leaves are unwanted only if no way from it leads to somebody who looks at them, ways out included.
 
+import { PAGE } from '../layout.ts';
 import type { Region } from './blocks.ts';
 import { addDispatchBlocks, type Dispatched } from './dispatch-blocks.ts';
 import { analyseFlow, longestPaths, type Flow } from './flow.ts';
@@ -46,7 +47,8 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
       for (let i = facts[n]!.length - 1; i >= 0; i--) {
         const x = facts[n]![i]!;
         wanted[n]![i] = live;
-        live = x.readsFlags || x.bails || (live && !x.setsFlags);
+        const spans = region.blocks[n]!.instructions[i]!.spanning !== null;
+        live = x.readsFlags || x.bails || spans || (live && !x.setsFlags);
       }
       if (live !== liveAtStart[n]) {
         liveAtStart[n] = live;
@@ -62,7 +64,9 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
 /** Control can leave the region behind a block. */
 function leaves({ blocks, blockAt }: Region, n: number): boolean {
   const last = blocks[n]!.instructions.at(-1)!;
-  const inside = (offset: bigint | number): boolean => blockAt.has(Number(offset));
+  // the page behind may turn out to be another one
+  const end = last.record.pageOffset < PAGE ? PAGE : 2 * PAGE;
+  const inside = (offset: bigint | number): boolean => Number(offset) < end && blockAt.has(Number(offset));
   const next = last.record.pageOffset + last.record.length;
   switch (last.onward) {
     case 'next':

@@ -5,6 +5,7 @@ import { openSync } from 'node:fs';
 import { nameOf, readModule, type ArchivedFunction, type ArchivedModule, type ArchiveIndex } from './archive-file.ts';
 import { firstByte, matches, placeOf } from './code-pattern.ts';
 import type { HostMemory } from '../host-memory.ts';
+import type { RegionPlace } from './interface.ts';
 
 interface Entry {
   readonly module: ArchivedModule;
@@ -43,10 +44,10 @@ export class Archive {
     }
   }
 
-  /** Code for what lies at a page offset of a frame; null if none is known. @param first the byte there */
-  find(mem: HostMemory, frame: number, key: number, offset: number, first: number): KnownCode | null {
-    for (const { entry, made } of this.#places.get(placeOf(key, offset, first)) ?? []) {
-      if (entry.code === null || !matches(mem, frame, made.pattern)) continue;
+  /** Code for what lies at a page offset of a place; null if none is known. @param first the byte there */
+  find(mem: HostMemory, place: RegionPlace, offset: number, first: number): KnownCode | null {
+    for (const { entry, made } of this.#places.get(placeOf(place.key, offset, first)) ?? []) {
+      if (entry.code === null || !matches(mem, place, made.pattern)) continue;
       const code = this.#load(entry);
       if (!code) continue;
       const { mode, functions } = entry.module;

@@ -6,9 +6,10 @@
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { CodePage } from '../code-cache.ts';
 import type { HostMemory } from '../host-memory.ts';
-import { PAGE_CODE } from '../layout.ts';
+import { PAGE, PAGE_CODE } from '../layout.ts';
 import { Archive } from './archive.ts';
 import type { ArchivedFunction, ArchiveIndex } from './archive-file.ts';
+import { frameAt, recordAt } from './code-pattern.ts';
 import type { RegionFunction, RegionRequest } from './interface.ts';
 import { packPage, type SentPage } from './sent-pages.ts';
 
@@ -146,10 +147,10 @@ export async function writeTranslations(): Promise<void> {
 
 /** The same records lie at all places the function was made from. */
 function isCurrent({ mem, maps }: Waiting, { request, offsets }: RegionFunction): boolean {
-  const words = maps.get(request.frame);
-  const map = mem.u32[(PAGE_CODE >> 2) + request.frame]!;
-  if (!words || map === 0 || mem.u32[(map + CodePage.key) >> 2] !== request.key) return false;
-  return offsets.every((o) => words[o] !== 0 && mem.u32[(map >> 2) + o] === words[o]);
+  return offsets.every((o) => {
+    const record = maps.get(frameAt(request, o))?.[o % PAGE] ?? 0;
+    return record !== 0 && recordAt(mem, request, o) === record;
+  });
 }
 
 /** The orders of one host. */
@@ -186,8 +187,8 @@ export class BackgroundTranslator {
     const mem = this.#mem;
     const maps = new Map<number, Uint32Array>();
     const pages: SentPage[] = [];
-    for (const { frame } of requests) {
-      if (maps.has(frame)) continue;
+    for (const frame of requests.flatMap((r) => [r.frame, r.second])) {
+      if (frame < 0 || maps.has(frame)) continue;
       const map = mem.u32[(PAGE_CODE >> 2) + frame]!;
       const words = mem.u32.slice(map >> 2, (map + CodePage.bytes) >> 2);
       maps.set(frame, words);

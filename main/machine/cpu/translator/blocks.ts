@@ -1,11 +1,15 @@
 // Chooses what is translated together: the basic blocks of one page that direct jumps, calls and returns reach from a place, as far as they
-// have been decoded (and so executed, or come close to) and the translator takes their instructions.
-// Invariant: every instruction of a region is in exactly one block; a block ends where control can go elsewhere or others come in.
+// have been decoded (and so executed, or come close to) and the translator takes their instructions. Code that goes on in the page behind, or
+// jumps there, is followed into it; offsets from 4096 on are in that page.
+// Invariant: every instruction of a region is in exactly one block; a block ends where control can go elsewhere or others come in, and at the end
+// of the page.
 
-import { LONGEST_WAY, type CodeMemory } from './interface.ts';
+import { mapOf } from './code-pattern.ts';
+import { LONGEST_WAY, type CodeMemory, type RegionRequest } from './interface.ts';
 import type { Handler } from '../handlers.ts';
-import { decodeTables } from '../interpreter.ts';
-import { OP, OpFlag, PAGE_CODE, Seg } from '../layout.ts';
+import { crossHandler, decodeTables } from '../interpreter.ts';
+import { OP, OpFlag, PAGE, SLOT_PAGE_BASE, Seg } from '../layout.ts';
+import { CROSS_BYTES, CROSS_DECODED } from '../traces.ts';
 import { conditions } from '../../isa/data.ts';
 import { findIndirectTargets, type IndirectTargets } from './indirect-targets.ts';
 import { readOperationRecord, type OperationRecord } from './operation-record.ts';
@@ -37,6 +41,8 @@ export interface RegionInstruction {
   readonly record: OperationRecord;
   readonly handler: Handler;
   readonly onward: Onward;
+  /** Its bytes if it begins in one page and ends in the next; null for all others. */
+  readonly spanning: Uint8Array | null;
 }
 export interface Block {
   readonly instructions: RegionInstruction[];
@@ -88,34 +94,81 @@ interface Found {
   comesBack: boolean;
 }
 
-/** The instructions reachable from `entry` within the page, by page offset. */
-function reachable(mem: CodeMemory, map: number, mode: 32 | 64, entry: number): Map<number, Found> {
-  const handlers = decodeTables().all;
+/** Reads what is decoded at a place and the page behind it. */
+class Pages {
+  readonly #mem: CodeMemory;
+  readonly first: number;
+  readonly #second: number;
+  readonly maps: readonly number[];
+  /** Offsets end here. */
+  readonly end: number;
+
+  constructor(mem: CodeMemory, { frame, second, key }: RegionRequest) {
+    this.#mem = mem;
+    this.first = mapOf(mem, frame, key);
+    this.#second = mapOf(mem, second, key);
+    this.maps = this.#second === 0 ? [this.first] : [this.first, this.#second];
+    this.end = this.maps.length * PAGE;
+  }
+  /** The instruction at an offset, with everything that is relative to a page relative to the first; null if none is decoded there. */
+  at(offset: number): { record: OperationRecord; handler: Handler; spanning: Uint8Array | null } | null {
+    const { u32, view } = this.#mem;
+    const map = offset < PAGE ? this.first : this.#second;
+    const address = u32[(map >> 2) + (offset % PAGE)]!;
+    if (address === 0) return null;
+    const handlers = decodeTables().all;
+    const record = readOperationRecord(view, address);
+    if (record.handler !== crossHandler()) {
+      const handler = handlers[record.handler - 1];
+      if (!handler) return null;
+      if (offset >= PAGE) {
+        record.pageOffset += PAGE;
+        if (handler.operands[0]?.kind === 'J') record.imm += BigInt(PAGE);
+        if (record.base === SLOT_PAGE_BASE) record.disp += PAGE;
+      }
+      return { record, handler, spanning: null };
+    }
+    // decoded when it was last executed: that its bytes are still these is checked each time
+    if (this.#second === 0 || offset >= PAGE) return null;
+    const decoded = readOperationRecord(view, address + CROSS_DECODED);
+    const handler = handlers[decoded.handler - 1];
+    if (!handler) return null;
+    const at = address + CROSS_BYTES;
+    const spanning = Uint8Array.from({ length: decoded.length }, (_, n) => view.getUint8(at + n));
+    return { record: decoded, handler, spanning };
+  }
+}
+
+/** The instructions reachable from `entry` within the page and the one behind, by offset. */
+function reachable(mem: CodeMemory, pages: Pages, mode: 32 | 64, entry: number): Map<number, Found> {
   const found = new Map<number, Found>();
   const waiting = [entry];
   let known: IndirectTargets | null = null;
   while (waiting.length && found.size < LONGEST_WAY) {
     // straight on as far as it goes, then the places jumped to, nearest first seen first
     let at = waiting.shift()!;
-    while (at < 4096 && !found.has(at) && found.size < LONGEST_WAY) {
-      const address = mem.u32[(map >> 2) + at]!;
-      if (address === 0) break;
-      const record = readOperationRecord(mem.view, address);
-      const handler = handlers[record.handler - 1];
-      if (!isTranslated(handler, record, mode)) break;
-      const onward = onwardOf(handler!);
-      const inside = record.imm >= 0n && record.imm < 4096n;
+    while (at < pages.end && !found.has(at) && found.size < LONGEST_WAY) {
+      const here = pages.at(at);
+      if (!here || !isTranslated(here.handler, here.record, mode)) break;
+      const { record, handler, spanning } = here;
+      // routines are handed a record of the executing page
+      if ((at >= PAGE || spanning !== null) && callsRoutine(handler)) break;
+      if (spanning !== null && at === entry) break;
+      const onward = onwardOf(handler);
+      // functions in the page behind are left to themselves
+      const end = onward === 'call' && at < PAGE ? PAGE : pages.end;
+      const inside = record.imm >= 0n && record.imm < BigInt(end);
       const direct = onward === 'conditional' || onward === 'jump' || onward === 'call';
       const target = direct && inside ? Number(record.imm) : null;
       const next = at + record.length;
-      const { name, routine } = handler!.instruction;
+      const { name, routine } = handler.instruction;
       let guesses: readonly number[] = [];
       if (onward === 'indirect' && routine === undefined) {
-        known ??= findIndirectTargets(mem, map);
+        known ??= findIndirectTargets(mem, pages.maps);
         guesses = name === 'call' ? known.callsFrom(at) : known.jumpsFrom(at);
       }
       const comesBack = name === 'call' && (target !== null || guesses.length > 0);
-      found.set(at, { instruction: { record, handler: handler!, onward }, next, target, guesses, comesBack });
+      found.set(at, { instruction: { record, handler, onward, spanning }, next, target, guesses, comesBack });
       if (target !== null) waiting.push(target);
       waiting.push(...guesses);
       if (comesBack) waiting.push(next);
@@ -156,12 +209,12 @@ function findReturnSites(found: ReadonlyMap<number, Found>): Map<number, number[
   return sites;
 }
 
-/** The region that begins at a page offset of machine frame `frame`; null if not even the first instruction can be translated. */
-export function findRegion(mem: CodeMemory, frame: number, mode: 32 | 64, recordAddress: number): Region | null {
-  const map = mem.u32[(PAGE_CODE >> 2) + frame]!;
-  if (map === 0) return null;
-  const entry = mem.view.getUint16(recordAddress + OP.pageOffset, true);
-  const found = reachable(mem, map, mode, entry);
+/** The region that begins at a place; null if not even the first instruction can be translated. */
+export function findRegion(mem: CodeMemory, mode: 32 | 64, request: RegionRequest): Region | null {
+  const pages = new Pages(mem, request);
+  if (pages.first === 0) return null;
+  const entry = mem.view.getUint16(request.record + OP.pageOffset, true);
+  const found = reachable(mem, pages, mode, entry);
   if (!found.has(entry)) return null;
   const targets: Map<number, readonly number[]> = findReturnSites(found);
   const leaders = new Set([entry]);
@@ -173,7 +226,7 @@ export function findRegion(mem: CodeMemory, frame: number, mode: 32 | 64, record
         at,
         guesses.filter((guess) => found.has(guess)),
       );
-    if (instruction.onward !== 'next') leaders.add(next);
+    if (instruction.onward !== 'next' || (at < PAGE && next >= PAGE)) leaders.add(next);
   }
   const blockAt = new Map<number, number>();
   for (const at of [entry, ...[...leaders].filter((o) => o !== entry).toSorted((a, b) => a - b)])

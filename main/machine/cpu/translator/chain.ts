@@ -19,7 +19,7 @@ import {
 } from '../layout.ts';
 import { FLAT_32, MODE_KEY_64 } from '../mode.ts';
 import { countJump } from './hotness.ts';
-import { RegionExit } from './interface.ts';
+import { JUMPED_TO, RegionExit } from './interface.ts';
 
 const Z = i32(0);
 const state = (field: number): E => Z.ld32(STATE + field);
@@ -50,7 +50,7 @@ export function defineChain(m: ModuleBuilder, mode: 32 | 64): void {
     f.st32(Z, STATE + F.codeFrame, frame);
     f.if(handler.ltU(FIRST_REGION), () => {
       countJump(f, record, i32(1));
-      f.return(record);
+      f.return(record.or(JUMPED_TO));
     });
     f.st32(Z, STATE + F.fuel, fuel.sub(1));
     f.returnCallIndirect(['i32'], ['i32'], handler, record);

@@ -3,13 +3,15 @@
 
 import type { Handler } from '../handlers.ts';
 import { decodeTables } from '../interpreter.ts';
-import { OP } from '../layout.ts';
+import { FIRST_REGION, OP, PAGE } from '../layout.ts';
 import type { CodeMemory } from './interface.ts';
 import { readOperationRecord } from './operation-record.ts';
 
 /** Targets of one jump, nearest first, and how far away the cases of a switch may be, in bytes. */
 const JUMP_TARGETS = 24;
 const JUMP_DISTANCE = 1024;
+/** Jumps to a place that make it a target: a run of the vCPU may end anywhere, and where it goes on counts, too. */
+const WARM = 16;
 /** Targets of one call. */
 const CALL_TARGETS = 6;
 
@@ -21,34 +23,37 @@ export interface IndirectTargets {
 
 const isDirect = ({ operands }: Handler): boolean => operands[0]?.kind === 'J';
 
-/** @param map address of the page's map of records */
-export function findIndirectTargets(mem: CodeMemory, map: number): IndirectTargets {
+/** @param maps addresses of the maps of records of a page and, if it is known, the one behind: offsets from 4096 on */
+export function findIndirectTargets(mem: CodeMemory, maps: readonly number[]): IndirectTargets {
   const handlers = decodeTables().all;
   /** Every place by its heat; most places have never been jumped to and so have the heat they began with. */
   const byHeat = new Map<number, number[]>();
   const jumpedTo = new Set<number>();
   const called = new Set<number>();
   const behindCall = new Set<number>();
-  for (let at = 0; at < 4096; at++) {
-    const address = mem.u32[(map >> 2) + at]!;
+  /** Where a region begins. */
+  const entered = new Set<number>();
+  for (let at = 0; at < maps.length * PAGE; at++) {
+    const begin = at & -PAGE;
+    const address = mem.u32[(maps[begin / PAGE]! >> 2) + at - begin]!;
     if (address === 0) continue;
     const heat = mem.view.getUint8(address + OP.heat);
     const same = byHeat.get(heat);
     if (same) same.push(at);
     else byHeat.set(heat, [at]);
     const record = readOperationRecord(mem.view, address);
+    if (mem.view.getUint16(address + OP.handler, true) >= FIRST_REGION) entered.add(at);
     const handler = handlers[record.handler - 1];
     if (!handler) continue;
     const { name } = handler.instruction;
     if (name === 'call') behindCall.add(at + record.length);
-    if (isDirect(handler) && record.imm >= 0n && record.imm < 4096n)
-      (name === 'call' ? called : jumpedTo).add(Number(record.imm));
+    if (isDirect(handler)) (name === 'call' ? called : jumpedTo).add(Number(record.imm) + begin);
   }
-  const cold = [...byHeat.values()].toSorted((a, b) => b.length - a.length)[0] ?? [];
-  const never = new Set(cold);
-  const warm = [...byHeat.values()]
-    .flat()
-    .filter((at) => !never.has(at) && !jumpedTo.has(at) && !behindCall.has(at))
+  const [cold = 0] = [...byHeat].toSorted((a, b) => b[1].length - a[1].length)[0] ?? [];
+  const jumps = (heat: number): number => (heat - cold) & 255;
+  const warm = [...byHeat]
+    .flatMap(([heat, places]) => (jumps(heat) < WARM ? places.filter((at) => entered.has(at)) : places))
+    .filter((at) => !jumpedTo.has(at) && !behindCall.has(at))
     .toSorted((a, b) => a - b);
   const indirect = warm.filter((at) => !called.has(at));
   const nearest = (places: readonly number[], to: number, most: number): number[] =>

@@ -11,6 +11,9 @@ export const RegionExit = {
   // cannot finish: the interpreter executes at least that instruction by itself. This is also how a region is entered with too little fuel.
 } as const;
 
+/** Set in the address of a record that a region returns: the record has been jumped to and enters no region. */
+export const JUMPED_TO = 1;
+
 /** Instructions of one region at most, and so on a way of it between two looks at the fuel. */
 export const LONGEST_WAY = 300;
 
@@ -27,6 +30,8 @@ export interface RegionPlace {
   /** Machine frame it lies in, and the ModeKey its records were decoded for. */
   readonly frame: number;
   readonly key: number;
+  /** Machine frame with code of that mode behind it in linear addresses, as the TLB has it now; -1 if there is none. */
+  readonly second: number;
 }
 /** A place that has become hot. */
 export interface RegionRequest extends RegionPlace {
@@ -42,7 +47,10 @@ export interface RegionFunction {
   /** Name it is exported under. */
   readonly name: string;
   readonly request: RegionRequest;
-  /** Page offsets of all instructions it was made from: the region dies when one of them is overwritten. */
+  /**
+   * Page offsets of all instructions it was made from: the region dies when one of them is overwritten. From 4096 on they are in the page
+   * behind.
+   */
   readonly offsets: readonly number[];
   /** Instructions in it. */
   readonly instructions: number;

@@ -4,8 +4,8 @@
 // forgotten on that page.
 
 import type { HostMemory } from '../host-memory.ts';
-import { FIRST_REGION, OP, PAGE, RAM_BASE, REGION_ORIGINALS, REGION_SLOTS } from '../layout.ts';
-import { firstByte, mapOf, matches, placeOf, type CodePattern } from './code-pattern.ts';
+import { FIRST_REGION, OP, PAGE, RAM_BASE, REGION_ORIGINALS, REGION_SECOND, REGION_SLOTS } from '../layout.ts';
+import { firstByte, mapOf, matches, placeOf, recordAt, spansPages, type CodePattern } from './code-pattern.ts';
 import type { RegionPlace } from './interface.ts';
 
 /**
@@ -28,6 +28,8 @@ interface Region {
   readonly slot: number;
   readonly request: RegionPlace;
   readonly template: Template;
+  /** Machine frames it has code in. */
+  readonly frames: ReadonlySet<number>;
 }
 interface LoadedModule {
   readonly table: WebAssembly.Table;
@@ -91,8 +93,9 @@ export class RegionCache {
   /** Whether a place lies inside a region that can be entered now. */
   covers({ record, frame, key }: RegionPlace): boolean {
     const offset = this.#mem.u16[(record + OP.pageOffset) >> 1]!;
-    for (const { template } of this.#frames.get(frame) ?? [])
-      if (template.pattern.key === key && includes(template.pattern.offsets, offset)) return true;
+    for (const { template, request } of this.#frames.get(frame) ?? [])
+      if (request.frame === frame && template.pattern.key === key && includes(template.pattern.offsets, offset))
+        return true;
     return false;
   }
 
@@ -120,20 +123,20 @@ export class RegionCache {
 
   /**
    * Lets a record enter code that was made from the same bytes, if there is any.
-   * @param decode writes the record at an offset of the record's page (and what follows it)
+   * @param decode writes the record at an offset of the place (and what follows it)
    */
-  reuse(request: RegionPlace, decode: (map: number, offset: number) => void): boolean {
-    const { u8, u16, u32 } = this.#mem;
+  reuse(request: RegionPlace, decode: (offset: number) => void): boolean {
+    const { u8, u16 } = this.#mem;
     const { frame, key } = request;
     const entry = u16[(request.record + OP.pageOffset) >> 1]!;
     const there = this.#places.get(placeOf(key, entry, u8[RAM_BASE + frame * PAGE + entry]!));
     if (!there) return false;
     for (const template of there) {
-      if (!matches(this.#mem, frame, template.pattern)) continue;
-      const map = mapOf(this.#mem, frame, key);
+      if (!matches(this.#mem, request, template.pattern)) continue;
       const { offsets } = template.pattern;
-      for (const o of offsets) if (u32[(map >> 2) + o] === 0) decode(map, o);
-      if (!this.isCurrent(request) || !offsets.every((o) => u32[(map >> 2) + o] !== 0)) return false;
+      const decoded = (o: number): boolean => recordAt(this.#mem, request, o) !== 0;
+      for (const o of offsets) if (!decoded(o)) decode(o);
+      if (!this.isCurrent(request) || !offsets.every(decoded)) return false;
       if (!this.#enter(template, request)) return false;
       this.reused++;
       this.#modules.delete(template.module);
@@ -151,16 +154,21 @@ export class RegionCache {
     const { table } = module;
     if (table.length <= slot) table.grow(Math.max(1024, slot + 1 - table.length));
     table.set(slot, module.exported[template.name]);
-    const region: Region = { slot, request, template };
-    const { u16 } = this.#mem;
+    const spans = spansPages(template.pattern);
+    const frames = new Set(spans ? [request.frame, request.second] : [request.frame]);
+    const region: Region = { slot, request, template, frames };
+    const { u16, u32 } = this.#mem;
     const handler = (request.record + OP.handler) >> 1;
+    u32[(REGION_SECOND >> 2) + slot] = spans ? RAM_BASE + request.second * PAGE : 0;
     u16[(REGION_ORIGINALS >> 1) + slot] = u16[handler]!;
     u16[handler] = slot;
     if (module.regions.size === 0) this.#unused -= module.bytes;
     module.regions.add(region);
-    let here = this.#frames.get(request.frame);
-    if (!here) this.#frames.set(request.frame, (here = new Set()));
-    here.add(region);
+    for (const frame of frames) {
+      const here = this.#frames.get(frame);
+      if (here) here.add(region);
+      else this.#frames.set(frame, new Set([region]));
+    }
     return true;
   }
 
@@ -192,7 +200,7 @@ export class RegionCache {
 
   /** Nothing enters the region any more; one that is running leaves by itself. */
   #drop(region: Region): void {
-    const { slot, request, template } = region;
+    const { slot, request, template, frames } = region;
     const { module } = template;
     const { u16 } = this.#mem;
     const handler = (request.record + OP.handler) >> 1;
@@ -200,9 +208,11 @@ export class RegionCache {
     if (u16[handler] === slot) u16[handler] = u16[(REGION_ORIGINALS >> 1) + slot]!;
     module.table.set(slot, null);
     this.#free.push(slot);
-    const here = this.#frames.get(request.frame)!;
-    here.delete(region);
-    if (here.size === 0) this.#frames.delete(request.frame);
+    for (const frame of frames) {
+      const here = this.#frames.get(frame)!;
+      here.delete(region);
+      if (here.size === 0) this.#frames.delete(frame);
+    }
     module.regions.delete(region);
     if (module.regions.size === 0) this.#unused += module.bytes;
   }
@@ -211,11 +221,14 @@ export class RegionCache {
   recordGone(frame: number, offset: number): void {
     const here = this.#frames.get(frame);
     if (!here) return;
-    for (const region of [...here])
-      if (includes(region.template.pattern.offsets, offset)) {
+    for (const region of [...here]) {
+      const { offsets } = region.template.pattern;
+      const { frame: first, second } = region.request;
+      if ((frame === first && includes(offsets, offset)) || (frame === second && includes(offsets, offset + PAGE))) {
         this.invalidated++;
         this.#drop(region);
       }
+    }
   }
   pageGone(frame: number): void {
     const here = this.#frames.get(frame);

@@ -4,11 +4,26 @@
 
 import { CodePage, type CodeListener } from '../code-cache.ts';
 import type { CpuCore } from '../core.ts';
-import { F, HEAT_START, OP, OP_BYTES, PAGE, PAGE_CODE, RAM_BASE, STATE } from '../layout.ts';
+import { decodeTables } from '../interpreter.ts';
+import {
+  F,
+  HEAT_START,
+  OP,
+  OP_BYTES,
+  PAGE,
+  PAGE_CODE,
+  RAM_BASE,
+  SLOT_PAGE_BASE,
+  STATE,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_TAG_EXEC,
+} from '../layout.ts';
 import type { Archive } from './archive.ts';
 import { BackgroundTranslator, type Translation } from './background.ts';
+import { isTranslated } from './blocks.ts';
 import { belongsToCall } from './call-places.ts';
-import { patternOf } from './code-pattern.ts';
+import { frameAt, mapOf, patternOf, recordAt } from './code-pattern.ts';
 import { Hotness } from './hotness.ts';
 import {
   LONGEST_WAY,
@@ -18,6 +33,7 @@ import {
   type RegionRequest,
   type TranslateRegions,
 } from './interface.ts';
+import { readOperationRecord } from './operation-record.ts';
 import { RegionCache, type Made } from './region-cache.ts';
 
 export interface TierOptions {
@@ -46,10 +62,10 @@ export const TIER_DEFAULTS: TierOptions = {
 export const LONGEST_RUN = 200_000;
 
 /**
- * Bytes of the arena that decoding what one page lacks takes at most: a record and
- * a trace's end for each of its bytes, and room for
- * one more trace. */
-const DECODING = 2 * PAGE * OP_BYTES + PAGE;
+ * Bytes of the arena that decoding what a page and the one behind it lack takes at most: a record and a trace's end for each of their bytes, and
+ * room for one more trace.
+ */
+const DECODING = 4 * PAGE * OP_BYTES + PAGE;
 
 /** Times HEAT_STEP more jumps before a refused place is tried again. */
 const PATIENCE = 64;
@@ -146,7 +162,8 @@ export class Tier implements CodeListener {
   /** From generated code: HEAT_STEP more jumps went to a record of the page that runs now. */
   hot(record: number): void {
     const { i32 } = this.#core.mem;
-    const place = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key: i32[(STATE + F.mode) >> 2]! };
+    const key = i32[(STATE + F.mode) >> 2]!;
+    const place = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key, second: this.#pageBehind(key) };
     if (this.#reuse(place)) return;
     // the end of every budget is interpreted: what it goes through inside of regions is not hot for that
     if (i32[(STATE + F.fuel) >> 2]! <= LONGEST_WAY && this.#covered.has(record)) return;
@@ -166,7 +183,24 @@ export class Tier implements CodeListener {
     const request = { ...place, alone: this.#goesAlone(place) };
     if (this.#leaveToOther(request)) return;
     this.#queue.set(record, request);
-    if (this.#queue.size >= this.#options.batch) this.translateQueue();
+    // a place that is refused leaves another in the queue
+    while (this.#queue.size >= this.#options.batch) this.translateQueue();
+  }
+
+  /** Machine frame of the decoded page that follows the executing one in linear addresses, as far as the TLB knows; else -1. */
+  #pageBehind(key: number): number {
+    const { view, u32 } = this.#core.mem;
+    const long = (key & 2) !== 0;
+    const here = view.getBigUint64(STATE + SLOT_PAGE_BASE, true);
+    const page = BigInt.asUintN(long ? 64 : 32, here + BigInt(PAGE));
+    const low = Number(page & 0xffff_ffffn);
+    const entry = u32[(STATE + F.tlb) >> 2]! + ((low >>> 7) & ((TLB_ENTRIES - 1) << 5));
+    const tag = long
+      ? view.getBigUint64(entry + TLB_TAG_EXEC, true)
+      : BigInt(view.getUint32(entry + TLB_TAG_EXEC, true));
+    if (tag !== page) return -1;
+    const frame = ((low + view.getInt32(entry + TLB_ADDEND, true) - RAM_BASE) >>> 0) >>> 12;
+    return mapOf(this.#core.mem, frame, key) === 0 ? -1 : frame;
   }
 
   /** Whether a place needs a region of its own even if it lies inside another. */
@@ -191,10 +225,11 @@ export class Tier implements CodeListener {
     const { u32 } = this.#core.mem;
     // decoding must not begin another segment, which might throw away what is being put together, or what jumps here
     if (u32[CodePage.next >> 2]! + DECODING > u32[CodePage.end >> 2]!) return false;
-    const decode = (map: number, offset: number): void => {
+    const decode = (offset: number): void => {
       const { env } = this.#shared((request.key & 2) !== 0 ? 64 : 32);
+      const frame = frameAt(request, offset);
       (env.decode_trace as (page: number, offset: number, map: number) => number)(
-        ...([RAM_BASE + request.frame * PAGE, offset, map] as const),
+        ...([RAM_BASE + frame * PAGE, offset % PAGE, u32[(PAGE_CODE >> 2) + frame]!] as const),
       );
     };
     if (this.#cache.reuse(request, decode)) return true;
@@ -203,10 +238,10 @@ export class Tier implements CodeListener {
     return this.#cache.reuse(request, decode);
   }
   /** Loads a module of an earlier run that has code for a place. */
-  #load(archive: Archive, { record, frame, key }: RegionPlace): boolean {
+  #load(archive: Archive, request: RegionPlace): boolean {
     const { mem } = this.#core;
-    const entry = mem.u16[(record + OP.pageOffset) >> 1]!;
-    const known = archive.find(mem, frame, key, entry, mem.u8[RAM_BASE + frame * PAGE + entry]!);
+    const entry = mem.u16[(request.record + OP.pageOffset) >> 1]!;
+    const known = archive.find(mem, request, entry, mem.u8[RAM_BASE + request.frame * PAGE + entry]!);
     // it has been here and was evicted, or there is no room for it
     if (!known || this.#known.has(known.module)) return false;
     this.#known.add(known.module);
@@ -257,7 +292,7 @@ export class Tier implements CodeListener {
         kept.map(({ name, pattern }) => ({ name, pattern })),
       );
   }
-  /** Remembers what was refused. */
+  /** Remembers what was refused; what follows an instruction that is not translated is as hot as it is, and has not been jumped to. */
   #note(
     requests: readonly RegionRequest[],
     made: Pick<RegionModule, 'functions' | 'covered'> | null,
@@ -268,9 +303,26 @@ export class Tier implements CodeListener {
       done.add(record);
       this.#cover(record);
     }
-    for (const { record } of requests) if (!done.has(record)) this.#refused.set(record, PATIENCE);
+    for (const request of requests) {
+      if (done.has(request.record)) continue;
+      this.#refused.set(request.record, PATIENCE);
+      const behind = this.#cache.isCurrent(request) ? this.#behind(request) : null;
+      if (behind && !this.#reuse(behind)) this.#queue.set(behind.record, behind);
+    }
     this.#milliseconds += milliseconds;
     this.#longest = Math.max(this.#longest, milliseconds);
+  }
+  /** The place behind an instruction, if it could be entered and nothing is known of it. */
+  #behind(request: RegionRequest): RegionRequest | null {
+    const { mem } = this.#core;
+    const refused = readOperationRecord(mem.view, request.record);
+    const handler = decodeTables().all[refused.handler - 1];
+    if (isTranslated(handler, refused, (request.key & 2) !== 0 ? 64 : 32)) return null;
+    const at = refused.pageOffset + refused.length;
+    const record = at < PAGE ? recordAt(mem, request, at) : 0;
+    if (record === 0 || this.#refused.has(record) || this.#queue.has(record) || this.#underway.has(record)) return null;
+    const behind = { ...request, record, alone: true };
+    return this.#cache.isCurrent(behind) ? behind : null;
   }
   #keep(mode: 32 | 64, module: WebAssembly.Module, functions: readonly RegionFunction[], codeBytes: number): Made[] {
     const { table, env } = this.#shared(mode);

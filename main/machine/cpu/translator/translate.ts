@@ -3,7 +3,7 @@
 // Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
 import { REG } from '../../isa/semantics.ts';
-import { E, i32, i64 } from '../../wasm/expr.ts';
+import { E, i32, i64, select } from '../../wasm/expr.ts';
 import { FunctionBuilder, type Label, type Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { UNUSUAL } from '../fast-calls.ts';
@@ -14,13 +14,17 @@ import {
   LastPage,
   Next,
   OP,
+  PAGE,
   PAGE_CODE,
+  RAM_BASE,
+  REGION_SECOND,
   SLOT_PAGE_BASE,
   STATE,
   SegAttr,
   TLB_ADDEND,
   TLB_ENTRIES,
   TLB_INVALID,
+  TLB_TAG_EXEC,
   TLB_TAG_WRITE,
 } from '../layout.ts';
 import { FLAT_32, ModeKey } from '../mode.ts';
@@ -77,6 +81,8 @@ class RegionWriter implements RegionState {
   /** Which entry a block that was added goes to. */
   readonly #next: Local;
   #block = 0;
+  /** WebAssembly address of the page behind if it is the one the region was made with, else 0; and of the one it was made with. Null: not needed. */
+  readonly #second: { readonly here: Local; readonly wanted: Local } | null;
   /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record at the page offset in `result` (and behind how many since `fuel`: BEFORE_SHIFT). */
   #left: Label | null = null;
   /** The same with flags of a form of sharedForms, by its text. */
@@ -127,6 +133,12 @@ class RegionWriter implements RegionState {
     for (const s of all((x) => x.segments)) this.#segments.set(s, f.let(load(F.segBase + s * 8)));
     this.registers = Array.from({ length: 16 }, (_, n) => (used.has(n) ? f.let(load(GPR + n * 8)) : null));
     this.tlb = f.let(Z.ld32(STATE + F.tlb));
+    const spans = a.region.blocks.some(({ instructions }) =>
+      instructions.some(({ record, spanning }) => spanning !== null || record.pageOffset >= PAGE),
+    );
+    const slot = record.ld16u(OP.handler).shl(2);
+    this.#second = spans ? { here: f.local('i32'), wanted: f.let(slot.ld32(REGION_SECOND)) } : null;
+    this.#findSecond();
     this.flags = new RegionFlags(f, this.registers);
     const instructions = a.region.blocks.map((b) => b.instructions);
     for (const key of pagesToRemember(a.flow, instructions, a.facts))
@@ -141,7 +153,8 @@ class RegionWriter implements RegionState {
       f.set(this.#fuel, this.#fuel.sub(this.#result.shrU(BEFORE_SHIFT)));
       f.set(this.#result, this.#result.and((1 << BEFORE_SHIFT) - 1));
       f.set(this.#rip, this.#address(this.#result));
-      f.set(this.#result, this.#recordAt(this.#result));
+      this.#executeIn(this.#result);
+      f.set(this.#result, this.#recordAt(this.#result.and(PAGE - 1)));
     });
     this.#spillRegisters();
     this.flags.spill();
@@ -198,7 +211,57 @@ class RegionWriter implements RegionState {
     for (const n of this.#used) f.set(this.registers[n]!, load(GPR + n * 8));
     for (const [s, base] of this.#segments) f.set(base, load(F.segBase + s * 8));
     this.#forgetPages();
+    this.#findSecond();
     this.flags.reload();
+  }
+
+  /** Whether the page behind is mapped, and to what it was when the region was made: asked where mappings can have changed. */
+  #findSecond(): void {
+    if (!this.#second) return;
+    const f = this.#f;
+    const { here, wanted } = this.#second;
+    const wide = this.#a.mode === 64;
+    const next = f.let(wide ? this.pageBase.add(BigInt(PAGE)) : this.pageBase.add(PAGE));
+    const entry = f.let(
+      this.tlb.add(
+        next
+          .lo()
+          .shrU(7)
+          .and((TLB_ENTRIES - 1) << 5),
+      ),
+    );
+    const known = (wide ? entry.ld64(TLB_TAG_EXEC) : entry.ld32(TLB_TAG_EXEC)).eq(next);
+    f.set(here, select(known.and(next.lo().add(entry.ld32(TLB_ADDEND)).eq(wanted)), wanted, Z));
+  }
+  /** If an offset lies in the page behind, that is the one executing. */
+  #executeIn(offset: E): void {
+    if (!this.#second) return;
+    const { here } = this.#second;
+    const f = this.#f;
+    f.if(offset.geU(PAGE), () => {
+      f.st64(Z, STATE + SLOT_PAGE_BASE, this.#address(i32(PAGE)).zx());
+      f.st32(Z, STATE + F.codeFrame, here.sub(RAM_BASE).shrU(12));
+    });
+  }
+  /** Leaves an instruction that spans two pages to the interpreter unless its bytes are those that were translated. */
+  #checkBytes(offset: number, bytes: Uint8Array): void {
+    const { here } = this.#second!;
+    const head = PAGE - offset;
+    const frame = Z.ld32(STATE + F.codeFrame).shl(12);
+    let right: E = here.ne(0);
+    // eight bytes at a time, at the end of the one page and the beginning of the other
+    for (let from = 0; from < bytes.length;) {
+      const end = from < head ? Math.min(head, from + 8) : Math.min(bytes.length, from + 8);
+      const wanted = bytes.subarray(from, end).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+      const unused = BigInt(64 - 8 * (end - from));
+      const word =
+        from < head
+          ? frame.ld64(RAM_BASE + offset + end - 8).shrU(unused)
+          : here.ld64(from - head).and((1n << (64n - unused)) - 1n);
+      right = right.and(word.eq(i64(BigInt.asIntN(64, wanted))));
+      from = end;
+    }
+    this.#f.if(right.eqz(), () => this.bail(offset), undefined, false);
   }
 
   #setRip(f: FunctionBuilder, v: E): void {
@@ -298,6 +361,7 @@ class RegionWriter implements RegionState {
       // a routine's common cases are written as branches
       const decides = instruction.handler.instruction.routine !== undefined && (x.setsFlags || x.written.size > 0);
       f.scope(() => {
+        if (instruction.spanning) this.#checkBytes(instruction.record.pageOffset, instruction.spanning);
         if (x.looksAtFlags || decides) this.flags.decide();
         this.flags.detach(x.written);
         this.flags.beginInstruction();
@@ -315,7 +379,7 @@ class RegionWriter implements RegionState {
 
   go(offset: bigint): void {
     const { region } = this.#a;
-    const to = offset >= 0n && offset < 4096n ? region.blockAt.get(Number(offset)) : undefined;
+    const to = offset >= 0n && offset < 2n * BigInt(PAGE) ? region.blockAt.get(Number(offset)) : undefined;
     if (to === undefined) {
       this.#leave(this.pageBase.add(this.#a.mode === 64 ? offset : Number(BigInt.asIntN(32, offset))));
       return;
@@ -330,6 +394,7 @@ class RegionWriter implements RegionState {
     const back = retreats(flow, this.#block, to);
     const { at } = this.flags;
     const { before } = this;
+    this.#enterSecond(block);
     if (flow.heads.has(to) && !dispatched.entries.has(this.#block)) {
       // a pass must be paid for in full; the interpreter executes the rest of a budget
       const enough = longest[to]! + before;
@@ -353,6 +418,18 @@ class RegionWriter implements RegionState {
       settle();
       f.br(this.#labels.get(to)!);
     }
+    this.flags.at = at;
+    this.before = before;
+  }
+  /** Control goes from the first page to a block of the page behind: it leaves if that is another page by now. */
+  #enterSecond(block: number): void {
+    const { region } = this.#a;
+    const offsetOf = (n: number): number => region.blocks[n]?.instructions[0]!.record.pageOffset ?? PAGE;
+    const to = offsetOf(block);
+    if (to < PAGE || offsetOf(this.#block) >= PAGE) return;
+    const { at } = this.flags;
+    const { before } = this;
+    this.#f.if(this.#second!.here.eqz(), () => this.#leave(this.#address(i32(to))), undefined, false);
     this.flags.at = at;
     this.before = before;
   }
@@ -383,9 +460,10 @@ class RegionWriter implements RegionState {
       for (const site of sites) f.if(target.eq(this.#address(i32(site))), () => edge(site));
       return;
     }
-    const page = target.and(this.#a.mode === 64 ? -4096n : -4096);
-    f.if(page.eq(this.pageBase), () => {
-      const offset = f.let(target.lo().and(4095));
+    const distance = f.let(target.sub(this.pageBase));
+    const end = this.#second ? 2 * PAGE : PAGE;
+    f.if(distance.ltU(this.#a.mode === 64 ? BigInt(end) : end), () => {
+      const offset = f.let(distance.lo());
       const among = (those: readonly number[]): void => {
         const middle = those.length >> 1;
         if (middle === 0) f.if(offset.eq(those[0]!), () => edge(those[0]!));
@@ -471,7 +549,7 @@ export function translateRegions(
   const found = requests.flatMap((request) => {
     if (mode === 32 && (request.key & FLAT_32) !== FLAT_32) return [];
     if ((request.key & ModeKey.Vm86) !== 0) return [];
-    const region = findRegion(code.mem, request.frame, mode, request.record);
+    const region = findRegion(code.mem, mode, request);
     const offsets = region?.blocks.flatMap((b) => b.instructions.map(({ record }) => record.pageOffset)) ?? [];
     return region && offsets.length >= 2 ? [{ request, region, offsets }] : [];
   });

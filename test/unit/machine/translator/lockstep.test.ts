@@ -288,10 +288,11 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     code.push(0x79, 256 - (code.length + 2), 0xeb, 4, 0x83, 0xd3, 5, 0xc3, 0xf8);
     const table = cases.flatMap((at) => [at, CODE >> 8, 0, 0, ...(mode === 64 ? [0, 0, 0, 0] : [])]);
     m.interpreted.mem.copyIn(DATA, Uint8Array.from(table));
+    m.vcpu.setReg(1, 400n);
+    m.load(code, 3000);
     m.vcpu.setReg(1, 12n);
-    m.load(code, 100);
     expect(m.entered).toBe(true);
-    const region = findRegion(m.translated.mem, CODE >> 12, mode, m.translated.record())!;
+    const region = findRegion(m.translated.mem, mode, m.translated.request())!;
     expect(region.targets.get(jump)).toEqual(expect.arrayContaining(cases));
     expect(region.targets.get(call)).toContain(f);
     for (let budget = 0; budget < 150; budget++) {

@@ -14,6 +14,7 @@ import {
   Seg,
 } from '../../../../main/machine/cpu/layout.ts';
 import { ExitCode } from '../../../../main/machine/cpu/system/index.ts';
+import type { RegionRequest } from '../../../../main/machine/cpu/translator/interface.ts';
 import type { Vcpu } from '../../../../main/machine/cpu/vcpu.ts';
 
 const RAM_BYTES = 256 * 1024;
@@ -110,6 +111,16 @@ class Machine {
   record(offset = 0): number {
     const map = this.mem.u32[(PAGE_CODE >> 2) + (CODE >> 12)]!;
     return map === 0 ? 0 : this.mem.u32[(map >> 2) + offset]!;
+  }
+  /** The program as a place to translate; there is no code behind its page. */
+  request(): RegionRequest {
+    return {
+      record: this.record(),
+      frame: CODE >> 12,
+      key: this.mem.u32[(STATE + F.mode) >> 2]!,
+      second: -1,
+      alone: true,
+    };
   }
 }
 

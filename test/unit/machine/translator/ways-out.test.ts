@@ -13,8 +13,7 @@ function bytes(m: TwoTiers, setter: readonly number[], loads: number): number {
   m.load([...setter, ...Array.from({ length: loads }, (_, n) => load(n)).flat()], 20);
   const { mem } = m.translated;
   mem.u32[(STATE + F.codeFrame) >> 2] = CODE >> 12;
-  const request = { record: m.translated.record(), frame: CODE >> 12, key: mem.u32[(STATE + F.mode) >> 2]! };
-  return translateRegions(m.translated.core, mode, [request])!.bytes.length;
+  return translateRegions(m.translated.core, mode, [m.translated.request()])!.bytes.length;
 }
 
 describe.each([32, 64] as const)('%i-bit code', (mode) => {
