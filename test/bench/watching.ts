@@ -18,7 +18,7 @@ import { labService, type LabClient } from '../../shared/lab-service.ts';
 import { DomainSpec, HostSpec } from '../../shared/model.ts';
 import { connect, fromNodePort } from '../../shared/rpc.ts';
 
-const PAIRS = 7;
+const PAIRS = 15;
 /** Lab time of one measurement with the window: seconds of CPU time, so that what the machine does besides is small beside it. */
 const WINDOW_STEP_NS = 6e9;
 const quantile = (values: readonly number[], share: number): number =>
