@@ -21,6 +21,7 @@ import { InterpreterSemantics } from './interpreter-semantics.ts';
 import {
   ALONE,
   ARENA,
+  BUDGET_ENDED,
   F,
   FIRST_REGION,
   Next,
@@ -181,7 +182,7 @@ function copyAlone(f: FunctionBuilder, record: E): void {
   f.stV128(Z, ALONE + 16, record.ldV128(16));
   const handler = f.let(record.ld16u(OP.handler));
   f.if(handler.geU(FIRST_REGION), () => f.st16(Z, ALONE + OP.handler, handler.shl(1).ld16u(REGION_ORIGINALS)));
-  f.st16(Z, ALONE + OP_BYTES + OP.handler, 0);
+  f.st32(Z, ALONE + OP_BYTES + OP.handler, 0);
   f.st16(Z, ALONE + OP_BYTES + OP.pageOffset, record.ld16u(OP.pageOffset).add(record.ld8u(OP.length)));
   f.st32(Z, ALONE + OP_BYTES + OP.link, 0);
 }
@@ -250,8 +251,12 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
       f.loop((lookup) => {
         spill(fuel);
         // a fetch fault belongs to the next instruction: not before its budget has come, nor before the trap of a single step
-        f.if(fuel.eqz(), () => f.return(i32(RunExit.Budget)));
+        f.if(fuel.eqz(), () => {
+          f.st32(Z, BUDGET_ENDED, 1);
+          f.return(i32(RunExit.Budget));
+        });
         f.set(op, f.call('lookup'));
+        f.st32(Z, BUDGET_ENDED, 0);
         f.if(op.eqz(), () => {
           deliver(lookup, fuel);
           f.return(i32(RunExit.Fault));
@@ -261,6 +266,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
           f.if(fuel.ltS(0), () => {
             setRip();
             spill(Z);
+            f.st32(Z, BUDGET_ENDED, 1);
             f.return(i32(RunExit.Budget));
           });
           f.block((near) => {
@@ -279,9 +285,10 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                     f.br(lookup);
                   });
                 });
-                // going straight on is no jump, whether or not a trace ended here; but behind what a region left to the interpreter (not for
-                // want of fuel) another may begin
-                if (counting) countJump(f, target, op.eq(ALONE + OP_BYTES).and(fuel.gtS(LONGEST_WAY)), fuel);
+                // going straight on where a trace ended (a record without length) is no jump, but a jump to overwritten code comes by here, and
+                // behind what a region left to the interpreter, not for want of fuel, another may begin
+                const behindRegion = op.eq(ALONE + OP_BYTES).and(fuel.gtS(LONGEST_WAY));
+                if (counting) countJump(f, target, op.ld8u(OP.length).ne(0).or(behindRegion), fuel);
                 f.set(op, target);
                 f.br(next);
               });

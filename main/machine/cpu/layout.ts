@@ -74,6 +74,8 @@ export const HEAT_START = 0x2908;
  * linear address (i64, or u32 in 32-bit code) or TLB_INVALID, and what makes it a WebAssembly address (u32).
  */
 export const LastPage = { first: 0x2a00, bytes: 16, tag: 0, addend: 8 } as const;
+/** u32: not 0 if the last run ended with its budget: where it goes on has not been jumped to. */
+export const BUDGET_ENDED = 0x2930;
 /** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */
 export const CODE_LISTENER = 0x290c;
 /**

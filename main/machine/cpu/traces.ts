@@ -8,6 +8,7 @@ import type { ModuleBuilder } from '../wasm/module.ts';
 import { CodePage, CROSS_CODE } from './code-cache.ts';
 import { TEMPLATE_REACH, completeTemplate, templateKey } from './decode-templates.ts';
 import {
+  BUDGET_ENDED,
   F,
   Next,
   OP,
@@ -95,7 +96,7 @@ export function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: numb
             f.st16(rec, OP.pageOffset, off);
             f.st8(rec, OP.length, 1);
             f.st32(slot, 0, rec);
-            f.st16(rec, OP_BYTES + OP.handler, 0);
+            f.st32(rec, OP_BYTES + OP.handler, 0);
             f.set(rec, rec.add(CROSS_RECORDS * OP_BYTES));
           });
           f.br(done);
@@ -173,7 +174,7 @@ export function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: numb
       f.if(
         op.ld16u(OP.handler),
         () => {
-          if (counting) countJump(f, op, i32(1));
+          if (counting) countJump(f, op, Z.ld32(BUDGET_ENDED).eqz());
           f.return(op);
         },
         undefined,
@@ -282,7 +283,7 @@ export function cross(f: FunctionBuilder, mode: 32 | 64): void {
     .and(decoded.ld16u(OP.handler).ne(0));
   f.if(same, () => f.return(i32(NEXT_CROSS)));
   const r = f.let(f.call('decode_one', i32(CROSS_CODE).sub(offset), offset, decoded, i32(0xffff)));
-  f.st16(op, 2 * OP_BYTES + OP.handler, 0);
+  f.st32(op, 2 * OP_BYTES + OP.handler, 0);
   f.st16(op, 2 * OP_BYTES + OP.pageOffset, r.and(0xffff));
   f.st32(op, 2 * OP_BYTES + OP.link, 0);
   f.st64(op, saved, low);
