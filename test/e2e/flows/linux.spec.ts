@@ -35,36 +35,42 @@ for (const { theme, windowSize, hands } of opposites)
 
       test(`Linux, ${offer}: boot, compute, move while it counts`, async ({ page }) => {
         test.setTimeout(300_000);
-        await ready(page);
-        await hand.createFromShelf(page, 'linux', offer);
-        await expect(tile(page, 'linux')).toHaveAccessibleName(new RegExp(`^linux, domain 1, ${told}, Running`));
-        await expect.poll(() => consoleText(page), { timeout: BOOT_MS }).toMatch(/bulkhead: shell ready[^]*# *$/);
-
-        await hand.select(page, 'linux');
-        await hand.toConsole(page);
-        expect(await answer(page, 'dmesg -n 1; uname -s; echo $((271 * 828))', 'ANSWERED', 'Linux\\n\\d+')).toBe(
-          'Linux\n224388',
-        );
-        const counting = '(n=0; while sleep 0.05; do n=$((n+1)); echo $n >/tmp/n; done) & sleep 0.5; cat /tmp/n';
-        const before = Number(await answer(page, counting, 'BEFORE', '\\d+'));
-        await hand.leaveConsole(page, 'linux');
-
-        await hand.addHost(page);
-        await expect(host(page, 'birch')).toBeVisible();
-        await hand.migrate(page, 'linux');
-        await expect(page.getByTestId('migration-card')).toContainText('Migrated', { timeout: 120_000 });
-        await expect(tile(page, 'linux')).toHaveAttribute('data-host', 'birch');
-
+        await test.step('boot', async () => {
+          await ready(page);
+          await hand.createFromShelf(page, 'linux', offer);
+          await expect(tile(page, 'linux')).toHaveAccessibleName(new RegExp(`^linux, domain 1, ${told}, Running`));
+          await expect.poll(() => consoleText(page), { timeout: BOOT_MS }).toMatch(/bulkhead: shell ready[^]*# *$/);
+        });
+        const before = await test.step('compute', async () => {
+          await hand.select(page, 'linux');
+          await hand.toConsole(page);
+          const computed = await answer(page, 'dmesg -n 1; uname -s; echo $((271 * 828))', 'ANSWERED', 'Linux\\n\\d+');
+          expect(computed).toBe('Linux\n224388');
+          const counting = '(n=0; while sleep 0.05; do n=$((n+1)); echo $n >/tmp/n; done) & sleep 0.5; cat /tmp/n';
+          const counted = Number(await answer(page, counting, 'BEFORE', '\\d+'));
+          await hand.leaveConsole(page, 'linux');
+          return counted;
+        });
+        await test.step('migrate', async () => {
+          await hand.addHost(page);
+          await expect(page.getByRole('dialog')).toHaveCount(0);
+          await expect(host(page, 'birch')).toBeVisible();
+          await hand.migrate(page, 'linux');
+          await expect(page.getByTestId('migration-card')).toContainText('Migrated', { timeout: 120_000 });
+          await expect(tile(page, 'linux')).toHaveAttribute('data-host', 'birch');
+        });
         // The console kept what it said, and the loop that began on alder counts on birch, without having begun again.
-        await hand.select(page, 'linux');
-        await hand.toConsole(page);
-        const arrived = Number(await answer(page, 'cat /tmp/n', 'ARRIVED', '\\d+'));
-        const later = Number(await answer(page, 'sleep 0.5; cat /tmp/n', 'LATER', '\\d+'));
-        expect(before).toBeGreaterThan(0);
-        expect(arrived).toBeGreaterThan(before);
-        expect(later).toBeGreaterThan(arrived);
-        expect(await consoleText(page)).not.toMatch(/BUG:|Oops|panic/);
-        await hand.leaveConsole(page, 'linux');
+        await test.step('count on', async () => {
+          await hand.select(page, 'linux');
+          await hand.toConsole(page);
+          const arrived = Number(await answer(page, 'cat /tmp/n', 'ARRIVED', '\\d+'));
+          const later = Number(await answer(page, 'sleep 0.5; cat /tmp/n', 'LATER', '\\d+'));
+          expect(before).toBeGreaterThan(0);
+          expect(arrived).toBeGreaterThan(before);
+          expect(later).toBeGreaterThan(arrived);
+          expect(await consoleText(page)).not.toMatch(/BUG:|Oops|panic/);
+          await hand.leaveConsole(page, 'linux');
+        });
         await picture(page, `linux-moved-${name}-${theme}-${windowSize.width}`);
         await page.getByTestId('migration-card').getByRole('button', { name: 'Show run' }).click();
         await expect(page.getByRole('heading', { name: 'linux, run 1' })).toBeVisible();
