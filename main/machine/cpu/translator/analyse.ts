@@ -66,7 +66,10 @@ function leaves({ blocks, blockAt }: Region, n: number): boolean {
   const last = blocks[n]!.instructions.at(-1)!;
   // the page behind may turn out to be another one
   const end = last.record.pageOffset < PAGE ? PAGE : 2 * PAGE;
-  const inside = (offset: bigint | number): boolean => Number(offset) < end && blockAt.has(Number(offset));
+  const inside = (offset: bigint | number): boolean => {
+    const block = blockAt.get(Number(offset));
+    return Number(offset) < end && block !== undefined && blocks[n]!.successors.includes(block);
+  };
   const next = last.record.pageOffset + last.record.length;
   switch (last.onward) {
     case 'next':

@@ -380,7 +380,8 @@ class RegionWriter implements RegionState {
   go(offset: bigint): void {
     const { region } = this.#a;
     const to = offset >= 0n && offset < 2n * BigInt(PAGE) ? region.blockAt.get(Number(offset)) : undefined;
-    if (to === undefined) {
+    // a place of the region may be one that this block was not seen to go to: a function in the page behind
+    if (to === undefined || !region.blocks[this.#block]!.successors.includes(to)) {
       this.#leave(this.pageBase.add(this.#a.mode === 64 ? offset : Number(BigInt.asIntN(32, offset))));
       return;
     }

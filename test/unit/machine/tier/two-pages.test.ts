@@ -132,6 +132,33 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
       }
   });
 
+  it('calls a function in the page behind, to which it also jumps', () => {
+    const [a, b] = machines(mode) as [TierMachine, TierMachine];
+    const [at, f] = [BORDER - 41, BORDER + 16];
+    const code = [
+      ...[0x01, 0xc8, 0xe8, ...word32(f - at - 7)], // a: add eax, ecx; call f
+      ...[0xf6, 0xc1, 1, 0x74, 6], // test cl, 1; jz b
+      ...[0xff, 0xc9, 0x75, -16 & 255, 0x0f, 0x0b], // dec ecx; jnz a; c: ud2
+      ...[0xff, 0xc9, 0x74, -6 & 255], // b: dec ecx; jz c
+      ...[0x68, ...word32(at), 0xf6, 0xc1, 2], // push a; test cl, 2
+      ...[0x0f, 0x84, ...word32(f - BORDER + 5), 0xe9, ...word32(f - BORDER)], // jz f; jmp f
+    ];
+    for (const m of [a, b]) {
+      m.mem.copyIn(f, Uint8Array.of(0x01, 0xc2, 0xc3));
+      begin(m, at, code, 2000);
+      m.run(100_000);
+    }
+    expect(compareMachines(a, b)).toBeNull();
+    expect(a.vcpu.getReg(1)).toBe(0n);
+    // behind the call both ways to it are part of a region
+    const key = b.mem.u32[(STATE + F.mode) >> 2]!;
+    const record = b.mem.u32[(mapOf(b.mem, at >> 12, key) >> 2) + ((at + 7) % PAGE)]!;
+    const made = translateRegions(b.core, mode, [
+      { record, frame: at >> 12, key, second: (at >> 12) + 1, alone: true },
+    ]);
+    expect(made!.functions[0]!.offsets).toContain(PAGE + 16);
+  });
+
   it('serves another pair of pages with the same bytes', () => {
     const [a, b] = machines(mode) as [TierMachine, TierMachine];
     for (const n of [10, 13, 21])
