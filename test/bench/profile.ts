@@ -1,17 +1,25 @@
 /**
- * Where the time goes: `node test/bench/profile.ts GUEST [--fork N] [--top N]`. Boots Debian's Linux to its shell (686, amd64: bare machine; pv64,
- * pvh64, pvh32: as a domain), then starts N programs from that shell, and prints for each of the two what each kind of code cost: regions, the
- * interpreter's main loop, its other functions, its compiled routines in TypeScript, translation. CPU time, by sampling and by the system's count.
+ * Where the time goes: `node test/bench/profile.ts GUEST [--fork N] [--run COMMAND]... [--warm COMMAND] [--count] [--top N]`. Boots Debian's Linux
+ * to its shell (686, amd64: bare machine; pv64, pvh64, pvh32: as a domain), then starts N programs from that shell, then each COMMAND (functions and
+ * files of inside/run.sh are there: --run awk_sums), and prints for each of them what each kind of code cost: regions, the interpreter's main loop,
+ * its other functions, its compiled routines in TypeScript, translation. CPU time, by sampling and by the system's count. --warm runs a command
+ * first, without a report. --count, instead of times: which instructions the main loop executed, which of them regions left to it, and which system
+ * routines ran in TypeScript, by name.
  */
 import { Session } from 'node:inspector';
 import { readFileSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { CpuCore } from '../../main/machine/cpu/core.ts';
+import { decodeTables } from '../../main/machine/cpu/interpreter.ts';
+import { ALONE, F, FIRST_REGION, OP, STATE } from '../../main/machine/cpu/layout.ts';
+import { probe } from '../../main/machine/cpu/probe.ts';
 import { writeTranslations } from '../../main/machine/cpu/translator/background.ts';
 import { PcMachine } from '../../main/machine/platform/pc.ts';
 import { prepareKernel } from '../../main/toolstack/builder/kernel-image.ts';
 import { XenHost } from '../../main/toolstack/xen-host.ts';
 import { DomainSpec } from '../../shared/model.ts';
+import { buildInsideRamdisk } from './inside.ts';
 import { SHELL_READY } from './marks.ts';
 
 const { values, positionals } = parseArgs({
@@ -20,6 +28,9 @@ const { values, positionals } = parseArgs({
     fork: { type: 'string', default: '0' },
     top: { type: 'string', default: '25' },
     memory: { type: 'string', default: '128' },
+    run: { type: 'string', multiple: true, default: [] },
+    warm: { type: 'string' },
+    count: { type: 'boolean', default: false },
     'no-profile': { type: 'boolean', default: false },
   },
 });
@@ -34,6 +45,14 @@ const GUESTS = {
 const name = positionals[0] as keyof typeof GUESTS;
 const guest = GUESTS[name];
 if (!guest) throw new TypeError(`Which guest? One of ${Object.keys(GUESTS).join(', ')}.`);
+/** Commands may use what the benchmark inside Linux uses. */
+const inside = values.run.length > 0;
+const cache = fileURLToPath(new URL('../../.cache/', import.meta.url));
+const ramdisk = (): Buffer<ArrayBuffer> => {
+  const plain = `${cache}guests/${guest.ramdisk}`;
+  const bits = guest.ramdisk.includes('amd64') ? 64 : 32;
+  return readFileSync(inside ? buildInsideRamdisk(plain, `${cache}bench`, bits, console.error) : plain);
+};
 const file = (f: string): Buffer<ArrayBuffer> => readFileSync(new URL(`../../.cache/guests/${f}`, import.meta.url));
 
 /** What runs a guest and its console. */
@@ -53,7 +72,7 @@ function native(): Running {
     onSerial: (byte) => (output += String.fromCharCode(byte)),
   });
   const commandLine = 'console=ttyS0 panic=-1 nokaslr noisapnp cryptomgr.notests=1';
-  machine.load({ kernel: file(guest.kernel), ramdisk: file(guest.ramdisk), commandLine });
+  machine.load({ kernel: file(guest.kernel), ramdisk: ramdisk(), commandLine });
   return {
     core: machine.core,
     advance: () => machine.runUntil(machine.now() + 5_000_000),
@@ -70,7 +89,7 @@ async function domain(mode: 'pv' | 'pvh'): Promise<Running> {
   const cmdline = 'console=hvc0 panic=-1 nokaslr cryptomgr.notests=1';
   const spec = DomainSpec.parse({ name: 'linux', mode, kernel: 'linux', cmdline, memoryMiB: Number(values.memory) });
   const kernel = await prepareKernel(file(guest.kernel));
-  const domid = xen.createDomain(spec, { kernel, ramdisk: file(guest.ramdisk), disks: [] });
+  const domid = xen.createDomain(spec, { kernel, ramdisk: ramdisk(), disks: [] });
   return {
     core: xen.host.core,
     advance: () => void xen.advance(xen.host.now() + 5_000_000),
@@ -169,7 +188,57 @@ function show(profile: Profile, thread: number): void {
   list(places, Number(values.top));
 }
 
+/** What --count counts, by handler of the table, and by routine and opcode. */
+const counted = {
+  dispatched: new Map<number, number>(),
+  left: new Map<number, number>(),
+  onward: new Map<bigint, number>(),
+  routines: new Map<string, number>(),
+};
+let mem: CpuCore['mem'] | null = null;
+const add = <K>(m: Map<K, number>, key: K): void => void m.set(key, (m.get(key) ?? 0) + 1);
+if (values.count)
+  probe.dispatched = (record) => {
+    if (record & 1) return add(counted.onward, mem!.view.getBigUint64(STATE + F.rip, true));
+    const handler = mem!.u16[(record + OP.handler) >> 1]!;
+    add(counted.dispatched, Math.min(handler, FIRST_REGION));
+    if (record === ALONE) add(counted.left, handler);
+  };
 const running = guest.mode === null ? native() : await domain(guest.mode);
+mem = running.core.mem;
+if (values.count) {
+  const routines = running.core.system.routines as Record<string, (op: number) => number>;
+  for (const [routine, body] of Object.entries(routines))
+    routines[routine] = (op) => {
+      const bytes = mem.u32[(op + OP.bytes) >> 2]!;
+      const hex = (n: number): string => (n & 0xff).toString(16).padStart(2, '0');
+      const operand =
+        routine === 'x87' ? ((bytes & 0xc0) === 0xc0 ? `/${hex(bytes)}` : `/${(bytes >> 3) & 7} memory`) : '';
+      add(counted.routines, `${routine} ${hex(bytes >> 8)} ${operand}`);
+      return body(op);
+    };
+}
+function handlerName(id: number): string {
+  if (id === 0) return 'another look-up';
+  if (id >= FIRST_REGION) return 'regions entered';
+  const h = decodeTables().all[id - 1];
+  if (!h) return 'across two pages';
+  const operands = h.operands.map((o) => o.kind + o.size).join(',');
+  return `${h.instruction.name} ${operands}${h.memory ? ' memory' : ''}${h.general ? ' general' : ''} ${h.osz}${h.hot ? '' : ' (function)'}`;
+}
+function showCounts(): void {
+  const list = <K>(title: string, m: Map<K, number>, nameOf: (key: K) => string): void => {
+    const total = [...m.values()].reduce((a, b) => a + b, 0);
+    console.log(`  -- ${title}: ${total}`);
+    for (const [key, n] of [...m].toSorted((a, b) => b[1] - a[1]).slice(0, Number(values.top)))
+      console.log(`  ${((100 * n) / total).toFixed(1).padStart(5)} %  ${String(n).padStart(10)}  ${nameOf(key)}`);
+    m.clear();
+  };
+  list('executed by the main loop', counted.dispatched, handlerName);
+  list('of these left to it by regions', counted.left, handlerName);
+  list('from region to region, by where to', counted.onward, (rip) => rip.toString(16));
+  list('routines in TypeScript', counted.routines, (key) => key);
+}
 async function phase(title: string, until: string): Promise<void> {
   const before = {
     ms: threadMs(),
@@ -179,13 +248,14 @@ async function phase(title: string, until: string): Promise<void> {
     instances,
     compiled,
   };
-  if (!values['no-profile']) {
+  const profiled = !values['no-profile'] && !values.count;
+  if (profiled) {
     await post('Profiler.enable');
     await post('Profiler.setSamplingInterval', { interval: 500 });
     await post('Profiler.start');
   }
   while (!output.includes(until) && !running.stopped()) running.advance();
-  const result = values['no-profile'] ? null : ((await post('Profiler.stop')) as { profile: Profile });
+  const result = profiled ? ((await post('Profiler.stop')) as { profile: Profile }) : null;
   const thread = threadMs() - before.ms;
   const { user, system } = process.cpuUsage(before.cpu);
   const instructions = running.instructions() - before.instructions;
@@ -199,6 +269,7 @@ async function phase(title: string, until: string): Promise<void> {
   );
 
   if (result) show(result.profile, thread);
+  if (values.count) showCounts();
 }
 await phase('start to shell', SHELL_READY);
 const programs = Number(values.fork);
@@ -207,6 +278,17 @@ if (programs > 0) {
     `i=0; while [ $i -lt ${programs} ]; do /bin/busybox true; i=$((i + 1)); done; echo programs "$i" done\n`,
   );
   await phase(`${programs} times fork and exec`, `programs ${programs} done`);
+}
+if (inside) {
+  const waitFor = (text: string): void => {
+    while (!output.includes(text) && !running.stopped()) running.advance();
+  };
+  running.type(`set -- 0 none; . /bench/run.sh; ${values.warm === undefined ? '' : `${values.warm}; `}echo warm"ed"\n`);
+  waitFor('warmed');
+  for (const [n, command] of values.run.entries()) {
+    running.type(`${command}; echo run ${n} do"ne"\n`);
+    await phase(command, `run ${n} done`);
+  }
 }
 for (const task of readdirSync('/proc/self/task')) {
   const stat = readFileSync(`/proc/self/task/${task}/stat`, 'utf8');

@@ -6,6 +6,7 @@ import { EMPTY_BUS, type Bus } from './bus.ts';
 import { readEflags, writeEflags } from './flag-functions.ts';
 import type { HostMemory } from './host-memory.ts';
 import { decodeTables, interpreterImage } from './interpreter.ts';
+import { probe } from './probe.ts';
 import { tableBase } from './decode-tables.ts';
 import { writeHeads } from './decode-templates.ts';
 import { writePrefixTables } from './decoder.ts';
@@ -246,6 +247,7 @@ export class CpuCore {
         place_hot: (record: number) => this.tier?.hot(record),
         code_changed: (frame: number, offset: number) => this.mem.code.listener?.recordGone(frame, offset),
       };
+      if (probe.dispatched) env.dispatched = probe.dispatched;
       for (const name of image.routines) {
         const routine = (this.system.routines as Record<string, (op: number) => number>)[name];
         if (!routine) throw new TypeError(`The instruction table names a system routine ${name} that does not exist.`);

@@ -35,6 +35,7 @@ import {
   Seg,
   Stall,
 } from './layout.ts';
+import { probe } from './probe.ts';
 import { NEXT_CROSS, cross, defineBranches, defineTraces, ripAt } from './traces.ts';
 import { defineRegionAccess } from './translator/access.ts';
 import { defineChain } from './translator/chain.ts';
@@ -122,6 +123,7 @@ function declare(mode: 32 | 64, counting: boolean): Declaration {
   m.import('place_hot', ['i32'], []);
   m.import('code_changed', ['i32', 'i32'], []);
   for (const name of routines) m.import(`sys_${name}`, ['i32'], ['i32']);
+  if (probe.dispatched) m.import('dispatched', ['i32'], []);
 
   const ud = t.all.find((h) => h.instruction.routine === 'ud')!;
   defineFlags(m);
@@ -269,6 +271,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
             f.st32(Z, BUDGET_ENDED, 1);
             f.return(i32(RunExit.Budget));
           });
+          if (probe.dispatched) f.callVoid('dispatched', op);
           f.block((near) => {
             f.block((fault) => {
               const map: number[] = [];

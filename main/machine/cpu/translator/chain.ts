@@ -18,6 +18,7 @@ import {
   TLB_TAG_EXEC,
 } from '../layout.ts';
 import { FLAT_32, MODE_KEY_64 } from '../mode.ts';
+import { probe } from '../probe.ts';
 import { countJump } from './hotness.ts';
 import { JUMPED_TO, RegionExit } from './interface.ts';
 
@@ -52,6 +53,7 @@ export function defineChain(m: ModuleBuilder, mode: 32 | 64): void {
       countJump(f, record, i32(1));
       f.return(record.or(JUMPED_TO));
     });
+    if (probe.dispatched) f.callVoid('dispatched', record.or(JUMPED_TO));
     f.st32(Z, STATE + F.fuel, fuel.sub(1));
     f.returnCallIndirect(['i32'], ['i32'], handler, record);
   });
