@@ -131,7 +131,7 @@ const imul = (i: number, j: number) => (s: Semantics) => {
   const a = s.read(i);
   if (size === 64) {
     const lo = s.let(a.mul(b));
-    if (s.flagsWanted) {
+    if (s.someFlagsWanted) {
       const u = s.let(s.f.call('mulhi_u', a, b));
       const hi = s.let(u.sub(a.shrS(63n).and(b)).sub(b.shrS(63n).and(a)));
       multiplyFlags(s, hi.ne(lo.shrS(63n)));

@@ -191,11 +191,7 @@ export abstract class Semantics {
     this.setFlag('ccA', aa);
     this.setFlag('ccB', bb);
   }
-  /** Somebody may look at the flags that this instruction sets. */
-  get flagsWanted(): boolean {
-    return true;
-  }
-  /** The same for an instruction that sets some of them and keeps the others. */
+  /** Somebody may look at what an instruction does to flags that sets some of them and keeps the others. */
   get someFlagsWanted(): boolean {
     return true;
   }

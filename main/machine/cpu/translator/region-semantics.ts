@@ -514,10 +514,6 @@ export class TranslatorSemantics extends Semantics {
 
   // ---- flags
 
-  override get flagsWanted(): boolean {
-    this.sets();
-    return this.wanted;
-  }
   /** All flags are new; INC, DEC and rotates keep some, which matter as far as the new ones do. */
   private sets(): void {
     if (this.conditional === 0 || this.instruction.routine !== undefined) this.facts.setsFlags = true;
