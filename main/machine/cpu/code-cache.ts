@@ -32,6 +32,8 @@ import {
 export const CodePage = {
   /** u32: ModeKey its records were decoded for. */
   key: 4096 * 4,
+  /** u32: writes to the frame since it has the map, as far as generated code made them. */
+  writes: 4096 * 4 + 4,
   bytes: 4096 * 4 + 64,
   /** WebAssembly addresses of the u32s that point at the next free arena byte and at the end of its segment. */
   next: 0x2800,
@@ -164,6 +166,7 @@ export class CodeCache {
     } else this.listener?.pageGone(frame);
     this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
     this.#u32[(map + CodePage.key) >> 2] = this.#u32[(STATE + F.mode) >> 2]!;
+    this.#u32[(map + CodePage.writes) >> 2] = 0;
     if ((this.#u8[PAGE_FLAGS + frame]! & PageFlag.Code) === 0) {
       this.#u8[PAGE_FLAGS + frame]! |= PageFlag.Code;
       this.dropWritable(frame);
@@ -176,6 +179,20 @@ export class CodeCache {
     this.#nextSegment();
     const map = this.#u32[(PAGE_CODE >> 2) + frame]!;
     return map !== 0 ? map : this.newPage(frame);
+  }
+
+  /** A frame with a map has been written many times: it becomes an ordinary one if all its records are dead and nothing is executed there. */
+  written(frame: number): void {
+    if (this.#i32[(STATE + F.codeFrame) >> 2] === frame) return;
+    const map = this.#u32[(PAGE_CODE >> 2) + frame]!;
+    for (let at = map >> 2, end = (map + CodePage.key) >> 2; at < end; at++) {
+      const record = this.#u32[at]!;
+      if (record !== 0 && this.#u16[(record + OP.handler) >> 1] !== 0) return;
+    }
+    this.#forget(frame);
+    this.listener?.pageGone(frame);
+    const { frames } = this.#segments.find(({ start }) => map >= start && map < start + ARENA_SEGMENT)!;
+    frames.splice(frames.indexOf(frame), 1);
   }
 
   /** Forgets all decoded code. Only between two instructions. */

@@ -5,6 +5,7 @@ import type { E } from '../wasm/expr.ts';
 import { i32, select } from '../wasm/expr.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
+import { CodePage } from './code-cache.ts';
 import {
   CODE_LISTENER,
   OP,
@@ -24,7 +25,11 @@ const ANY_TRUE = 0x53;
 /** Bytes of the longest instruction but one: where a record can begin that reaches into the written bytes. */
 const REACH = 14;
 
-/** Adds code_write, which needs the imported code_changed, and code_untouched. */
+/** Writes to a page with code before it is looked at whether any is left, and between further looks. */
+const FIRST_CHECK = 128;
+const CHECK_EVERY = 4096;
+
+/** Adds code_write, which needs the imported code_changed and code_page_written, and code_untouched. */
 export function defineCodeWrites(m: ModuleBuilder): void {
   // (TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way
   m.func('code_write', ['i32', 'i32', 'i32'], ['i32'], (f) =>
@@ -52,6 +57,13 @@ function visitRecords(f: FunctionBuilder, found: (record: E, slot: E, frame: E, 
   f.if(frame.ld8u(PAGE_FLAGS).and(PAGE_WRITE_SLOW).ne(PageFlag.Code), () => f.return(Z));
   const map = f.let(frame.shl(2).ld32(PAGE_CODE));
   f.if(map.eqz(), () => f.return(h));
+  // a page that has become data is written again and again: once nothing is left of its code, writes are plain ones
+  const writes = f.let(map.ld32(CodePage.writes).add(1));
+  f.st32(map, CodePage.writes, writes);
+  f.if(writes.and(CHECK_EVERY - 1).eq(FIRST_CHECK), () => {
+    f.callVoid('code_page_written', frame);
+    f.if(frame.shl(2).ld32(PAGE_CODE).eqz(), () => f.return(h));
+  });
   const offset = f.let(lo.and(4095));
   const end = f.let(map.add(offset.add(bytes).shl(2)));
   const from = f.let(offset.sub(select(offset.ltU(REACH), offset, REACH)));

@@ -245,6 +245,7 @@ export class CpuCore {
         fetch_cross: () => t.fetchCross(),
         interrupts_enabled: () => this.#interruptsEnabled(),
         place_hot: (record: number) => this.tier?.hot(record),
+        code_page_written: (frame: number) => this.mem.code.written(frame),
         code_changed: (frame: number, offset: number) => this.mem.code.listener?.recordGone(frame, offset),
       };
       if (probe.dispatched) env.dispatched = probe.dispatched;

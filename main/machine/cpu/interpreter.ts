@@ -122,6 +122,7 @@ function declare(mode: 32 | 64, counting: boolean): Declaration {
   m.import('interrupts_enabled', [], []);
   m.import('place_hot', ['i32'], []);
   m.import('code_changed', ['i32', 'i32'], []);
+  m.import('code_page_written', ['i32'], []);
   for (const name of routines) m.import(`sys_${name}`, ['i32'], ['i32']);
   if (probe.dispatched) m.import('dispatched', ['i32'], []);
 

@@ -87,6 +87,33 @@ describe('writes to code pages', () => {
     expect(hits).toBeGreaterThan(200);
   });
 
+  it.each([32, 64] as const)('make a page an ordinary one again when all its code is dead, %i bits', (width) => {
+    const b = paged(width);
+    const records = decodePage(b, new Random(3));
+    const write = (offset: number): void =>
+      expect(b.exports['slow_write']!(0, FRAME * 4096 + offset, 0, 1) >>> 0).toBe(RAM_BASE + FRAME * 4096 + offset);
+    const isCode = (): boolean[] => [
+      (b.mem.u8[PAGE_FLAGS + FRAME]! & PageFlag.Code) !== 0,
+      b.mem.u32[(PAGE_CODE >> 2) + FRAME] !== 0,
+    ];
+    // one record stays alive behind what is written, so it stays a page of code
+    const last = records.at(-1)!;
+    for (let n = 0; n < 5000; n++) write(n % 2048);
+    expect(isCode()).toEqual([true, true]);
+    expect(b.mem.u16[(last + OP.handler) >> 1]).toBe(77);
+    for (let n = 0; n < 2 * 4096; n++) write(n % 4096);
+    expect(isCode()).toEqual([false, false]);
+    // the memory of its former map belongs to others: thrown away with them, not with the page, which has been decoded again
+    const { code, u32 } = b.mem;
+    const { reused } = code;
+    const end = u32[CodePage.end >> 2];
+    for (let frame = FRAME + 1; code.reused === reused; frame++) {
+      code.newPage(frame);
+      if (u32[CodePage.end >> 2] !== end && u32[(PAGE_CODE >> 2) + FRAME] === 0) code.newPage(FRAME);
+    }
+    expect(isCode()).toEqual([true, true]);
+  });
+
   it('take the long way when the write is logged or watched', () => {
     const b = paged(32);
     decodePage(b, new Random(7));
