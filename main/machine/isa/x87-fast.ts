@@ -4,7 +4,7 @@
 
 import { E, i32, i64, select } from '../wasm/expr.ts';
 import { F, STATE, Seg, X87_TEMPORARY } from '../cpu/layout.ts';
-import type { Semantics } from './semantics.ts';
+import { REG, type Semantics } from './semantics.ts';
 import { inMemory } from './vector.ts';
 import { C1, numberFromF32, numberFromF64, numberFromInteger, setStatus, type Converted } from './x87-numbers.ts';
 
@@ -20,8 +20,8 @@ const slot = (n: E): E => n.shl(4).add(STATE + F.fpr);
 const inUse = (s: Semantics, n: E): E => s.state('fpTags').shrU(n).and(1);
 const rm = (s: Semantics): E => s.opcodeBytes().and(7);
 
-/** Ends a fast case: what FNSTENV will report, and an optional pop of physical register `top`. */
-function done(s: Semantics, pop: E | null = null): void {
+/** Ends a fast case: what FNSTENV will report, and an optional pop of physical register `pop`, or of that and the next. */
+function done(s: Semantics, pop: E | null = null, pops: 1 | 2 = 1): void {
   s.setState64('fpIp', s.ownRip());
   // FPU opcode and CS lie one behind the other
   s.setState64('fpOpcode', s.opcodeBytes().and(0x7ff).zx().or(s.selector(Seg.CS).zx().shl(32n)));
@@ -30,8 +30,10 @@ function done(s: Semantics, pop: E | null = null): void {
     s.setState('fpDs', s.memorySelector());
   }
   if (pop) {
-    s.setState('fpTags', s.state('fpTags').and(i32(1).shl(pop).xor(-1)));
-    s.setState('fpTop', pop.add(1).and(7));
+    const next = pops === 2 ? s.let(pop.add(1).and(7)) : null;
+    const popped = i32(1).shl(pop);
+    s.setState('fpTags', s.state('fpTags').and((next ? popped.or(i32(1).shl(next)) : popped).xor(-1)));
+    s.setState('fpTop', pop.add(pops).and(7));
   }
   s.done();
 }
@@ -190,8 +192,13 @@ export function fastStoreRegister(s: Semantics, pop: boolean): void {
     });
   });
 }
-/** FCOM, FUCOM, FCOMI, FUCOMI and their popping forms, for normal numbers and zeros. */
-export function fastCompare(s: Semantics, toFlags: boolean, pop: boolean, integer = false): void {
+/** FCOM, FUCOM, FCOMI, FUCOMI and their popping forms, FTST (`other` = 'zero'), for normal numbers and zeros. */
+export function fastCompare(
+  s: Semantics,
+  toFlags: boolean,
+  pops: 0 | 1 | 2,
+  other: 'float' | 'integer' | 'zero' = 'float',
+): void {
   whenReady(s, () => {
     const n0 = physical(s, Z);
     const run = (b: Converted) =>
@@ -205,10 +212,12 @@ export function fastCompare(s: Semantics, toFlags: boolean, pop: boolean, intege
             const conditions = select(r.eqz(), i32(0x100), select(r.eq(1), i32(0x4000), Z));
             s.setState('fpStatus', s.state('fpStatus').and(~0x4700).or(conditions));
           }
-          done(s, pop ? n0 : null);
+          done(s, pops ? n0 : null, pops === 2 ? 2 : 1);
         });
       });
-    run(s.operands.length && inMemory(s, 0) ? numberInMemory(s, integer) : numberIn(s, physical(s, rm(s))));
+    if (other === 'zero') run({ sig: i64(0), word: Z, ok: i32(1) });
+    else if (s.operands.length && inMemory(s, 0)) run(numberInMemory(s, other === 'integer'));
+    else run(numberIn(s, physical(s, rm(s))));
   });
 }
 /** FCHS and FABS: the sign of whatever it is. */
@@ -230,5 +239,39 @@ export function fastConstant(s: Semantics, significand: bigint, word: number): v
       push(s, n, i64(significand), i32(word));
       done(s);
     });
+  });
+}
+
+// ---- control instructions: for them the control word may be any
+
+const CONTROL_BITS = 0x1f3f;
+const controlWord = (s: Semantics): E => s.state('fpControl').and(CONTROL_BITS).or(0x40);
+/** Exceptions that are flagged and not masked. */
+const pending = (s: Semantics): E => s.state('fpStatus').and(s.state('fpControl').xor(-1)).and(0x3f);
+const whenAvailable = (s: Semantics, body: () => void): void => s.if(s.state('cr0').and(12).eqz(), body);
+
+/** FLDCW, if no exception is pending. */
+export function fastLoadControl(s: Semantics): void {
+  s.if(s.state('cr0').and(12).or(pending(s)).eqz(), () => {
+    const word = s.load(s.address(2), 16);
+    s.setState('fpControl', word.and(CONTROL_BITS).or(0x40));
+    s.done();
+  });
+}
+/** FNSTCW. */
+export function fastStoreControl(s: Semantics): void {
+  whenAvailable(s, () => {
+    s.store(s.address(2, true), 16, s.let(controlWord(s)));
+    s.done();
+  });
+}
+/** FNSTSW to memory or AX: TOP, ES and B are put in when it is read. */
+export function fastStoreStatus(s: Semantics): void {
+  whenAvailable(s, () => {
+    const summary = select(pending(s), i32(0x8080), Z);
+    const word = s.let(s.state('fpStatus').or(s.state('fpTop').and(7).shl(11)).or(summary));
+    if (s.memory) s.store(s.address(2, true), 16, word);
+    else s.setReg(REG.AX, 16, word);
+    s.done();
   });
 }

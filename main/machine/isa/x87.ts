@@ -9,11 +9,14 @@ import {
   fastConstant,
   fastExchange,
   fastLoad,
+  fastLoadControl,
   fastLoadRegister,
   fastSign,
   fastStore,
+  fastStoreControl,
   fastStoreInteger,
   fastStoreRegister,
+  fastStoreStatus,
 } from './x87-fast.ts';
 import { defineX87 } from './x87-numbers.ts';
 
@@ -30,7 +33,8 @@ const row = (name: string, encodings: string[], routine = 'x87', fast?: (s: Sema
 const fast =
   (n: number, options: Parameters<typeof fastArithmetic>[2]) =>
   (s: Semantics): void => {
-    if (n === 2 || n === 3) fastCompare(s, false, n === 3 || options.pop === true, options.integer);
+    if (n === 2 || n === 3)
+      fastCompare(s, false, n === 3 || options.pop ? 1 : 0, options.integer ? 'integer' : 'float');
     else fastArithmetic(s, n, options);
   };
 
@@ -76,6 +80,7 @@ const SINGLE: Record<string, string> = {
 const FAST_SINGLE: Record<string, (s: Semantics) => void> = {
   E0: (s) => fastSign(s, (word) => word.xor(0x8000)),
   E1: (s) => fastSign(s, (word) => word.and(0x7fff)),
+  E4: (s) => fastCompare(s, false, 0, 'zero'),
   E8: (s) => fastConstant(s, 1n << 63n, 0x3fff),
   EE: (s) => fastConstant(s, 0n, 0),
 };
@@ -91,7 +96,7 @@ export const x87: Instruction[] = [
       ? []
       : [row(n === 2 ? 'fcomp' : `${name}p`, [`DE ${registers(n)}`], 'x87', fast(n, { toOther: true, pop: true }))],
   ),
-  row('fcompp', ['DE /D9']),
+  row('fcompp', ['DE /D9'], 'x87', (s) => fastCompare(s, false, 2)),
   row('fld', ['D9 /0 Md', 'DD /0 Mq', 'DB /5 Mt', 'D9 /C0+'], 'x87', (s) => {
     fastLoad(s, false);
     fastLoadRegister(s);
@@ -114,24 +119,24 @@ export const x87: Instruction[] = [
   ...Object.entries(SINGLE).map(([modrm, name]) => row(name, [`D9 /${modrm}`], 'x87', FAST_SINGLE[modrm])),
   ...['b', 'e', 'be', 'u'].map((cc, n) => row(`fcmov${cc}`, [`DA ${registers(n)}`])),
   ...['nb', 'ne', 'nbe', 'nu'].map((cc, n) => row(`fcmov${cc}`, [`DB ${registers(n)}`])),
-  row('fucompp', ['DA /E9']),
-  row('fucomi', ['DB /E8+'], 'x87', (s) => fastCompare(s, true, false)),
-  row('fcomi', ['DB /F0+'], 'x87', (s) => fastCompare(s, true, false)),
-  row('fucomip', ['DF /E8+'], 'x87', (s) => fastCompare(s, true, true)),
-  row('fcomip', ['DF /F0+'], 'x87', (s) => fastCompare(s, true, true)),
+  row('fucompp', ['DA /E9'], 'x87', (s) => fastCompare(s, false, 2)),
+  row('fucomi', ['DB /E8+'], 'x87', (s) => fastCompare(s, true, 0)),
+  row('fcomi', ['DB /F0+'], 'x87', (s) => fastCompare(s, true, 0)),
+  row('fucomip', ['DF /E8+'], 'x87', (s) => fastCompare(s, true, 1)),
+  row('fcomip', ['DF /F0+'], 'x87', (s) => fastCompare(s, true, 1)),
   row('ffree', ['DD /C0+']),
   row('ffreep', ['DF /C0+']),
-  row('fucom', ['DD /E0+'], 'x87', (s) => fastCompare(s, false, false)),
-  row('fucomp', ['DD /E8+'], 'x87', (s) => fastCompare(s, false, true)),
+  row('fucom', ['DD /E0+'], 'x87', (s) => fastCompare(s, false, 0)),
+  row('fucomp', ['DD /E8+'], 'x87', (s) => fastCompare(s, false, 1)),
   // control instructions
   row('fldenv', ['D9 /4 M'], 'fldenv'),
-  row('fldcw', ['D9 /5 Mw'], 'fldcw'),
+  row('fldcw', ['D9 /5 Mw'], 'fldcw', fastLoadControl),
   row('fnstenv', ['D9 /6 M'], 'fnstenv'),
-  row('fnstcw', ['D9 /7 Mw'], 'fnstcw'),
+  row('fnstcw', ['D9 /7 Mw'], 'fnstcw', fastStoreControl),
   row('frstor', ['DD /4 M'], 'frstor'),
   row('fnsave', ['DD /6 M'], 'fnsave'),
-  row('fnstsw', ['DD /7 Mw'], 'fnstsw'),
-  row('fnstsw', ['DF /E0'], 'fnstsw_ax'),
+  row('fnstsw', ['DD /7 Mw'], 'fnstsw', fastStoreStatus),
+  row('fnstsw', ['DF /E0'], 'fnstsw_ax', fastStoreStatus),
   row('fnclex', ['DB /E2'], 'fnclex'),
   row('fninit', ['DB /E3'], 'fninit'),
   // 8087 and 80287 instructions that later units accept and ignore

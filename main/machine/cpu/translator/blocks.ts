@@ -21,7 +21,7 @@ const STRINGS = new Set(['movs', 'cmps', 'stos', 'lods', 'scas']);
 /** Operands that Semantics answers for; the others belong to system routines. */
 const OPERANDS = new Set([...'EGZAMRIJOXVWUNQS', 'CL', 'DX', '1']);
 /** Floating point whose common cases are WebAssembly; their routines are left to the interpreter. */
-const FLOATING = /^(sse_|x87$)/;
+const FLOATING = /^(sse_|x87$|fldcw$|fnstcw$|fnstsw)/;
 
 /** System routines that translated code calls; behind them control goes on with the next instruction or where F.rip says. */
 const CALLED = new Set([

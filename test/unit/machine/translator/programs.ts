@@ -213,7 +213,27 @@ function special(r: Random, mode: 32 | 64): number[] {
         [0x66, 0x0f, 0x2f, xmm],
         [0xf2, 0x0f, 0x2c, 0xc0 | (r.below(3) << 3) | r.below(8)],
       ]);
-    case 16: // FNINIT, FILD, FADD, FMUL, FSTP
+    case 16: // FNINIT, FILD, then FADD, FMUL, FSTP; or FTST, FLDCW for truncation and back, FNSTCW, FIST, FNSTSW, FCOMPP
+      if (r.once(2)) {
+        const control = (word: number): number[] => [
+          ...[0x66, 0xc7, ...memory(0), ...address, word & 255, word >> 8, 0xd9, ...memory(0x28), ...address],
+        ];
+        return [
+          ...[0xdb, 0xe3, 0xdb, ...memory(0), ...address, 0xdb, ...memory(0), ...address],
+          ...[0xd9, 0xe4, 0xdf, 0xe0, ...control(r.pick([0xf7f, 0xf40, 0x37f])), 0xd9, ...memory(0x38), ...address],
+          ...[
+            0xdb,
+            ...memory(0x10),
+            ...address,
+            ...control(0x37f),
+            ...r.pick([
+              [0xde, 0xd9],
+              [0xda, 0xe9],
+            ]),
+          ],
+          ...[0xdd, ...memory(0x38), ...address, 0xdf, 0xe0],
+        ];
+      }
       return [
         ...[0xdb, 0xe3, 0xdb, ...memory(0), ...address, 0xdb, ...memory(0), ...address],
         ...[r.pick([0xde, 0xd8]), r.pick([0xc1, 0xc9]), 0xdd, ...memory(0x18), ...address],
