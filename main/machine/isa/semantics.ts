@@ -191,6 +191,14 @@ export abstract class Semantics {
     this.setFlag('ccA', aa);
     this.setFlag('ccB', bb);
   }
+  /** A repeated string instruction is done in one step or not at all (`leaveWhole`). */
+  get wholeOnly(): boolean {
+    return false;
+  }
+  /** With nothing changed: somebody else executes the instruction. Only where `wholeOnly` says so. */
+  leaveWhole(): void {
+    throw new Error(`${this.instruction.name} is executed here.`);
+  }
   /** Somebody may look at what an instruction does to flags that sets some of them and keeps the others. */
   get someFlagsWanted(): boolean {
     return true;

@@ -10,12 +10,31 @@ import { OpFlag } from '../cpu/layout.ts';
 export const STRING_STEP = 1024;
 
 type Body = (s: Semantics, delta: E) => E | null;
+/**
+ * Writes: as many of `n` elements (not 0) as can be done at once, upwards; all of them or none with `whole`. Returns how many, 0 = none.
+ */
+type Bulk = (s: Semantics, n: E, whole: boolean) => E;
+/** Elements that are done at once at most. */
+const MOST = 0xffff;
+
+/** The repetition in translated code: done at once, which is one step and so one instruction, or left to the interpreter. */
+function atOnce(s: Semantics, df: E, bulk: Bulk): void {
+  const left = s.let(s.counter().value);
+  s.f.block((done) => {
+    s.f.brIf(done, left.eqz());
+    const many = left.t === 'i64' ? left.gtU(BigInt(MOST)) : left.gtU(MOST);
+    s.f.if(df.or(many), () => s.leaveWhole());
+    const n = s.let(bulk(s, left.lo(), true));
+    s.f.if(n.eqz(), () => s.leaveWhole());
+    s.subtractCounter(n);
+  });
+}
 
 /**
  * Writes the repetition around one element's work. `element` returns ZF as i32 when REPE/REPNE look at it.
- * `bulk`, when given, tries to do many elements at once: (s, n) -> elements done (0 = do one the ordinary way).
+ * `bulk`, when given, tries to do many elements at once; if it does none, one is done the ordinary way.
  */
-function repeated(element: Body, bulk?: (s: Semantics, n: E) => E) {
+function repeated(element: Body, bulk?: Bulk) {
   return (s: Semantics) => {
     const size = s.size;
     const bytes = size / 8;
@@ -28,6 +47,10 @@ function repeated(element: Body, bulk?: (s: Semantics, n: E) => E) {
         element(s, delta);
       },
       () => {
+        if (s.wholeOnly) {
+          atOnce(s, df, bulk!);
+          return;
+        }
         const steps = s.let(i32(STRING_STEP));
         const repne = s.let(s.prefix(OpFlag.Repne));
         s.f.block((done) => {
@@ -38,11 +61,11 @@ function repeated(element: Body, bulk?: (s: Semantics, n: E) => E) {
             if (bulk) {
               const limited = s.let(
                 left.t === 'i64'
-                  ? select(left.gtU(0xffffn), i32(0xffff), left.lo())
-                  : select(left.gtU(0xffff), i32(0xffff), left),
+                  ? select(left.gtU(BigInt(MOST)), i32(MOST), left.lo())
+                  : select(left.gtU(MOST), i32(MOST), left),
               );
               const n = s.let(i32(0));
-              s.if(df.eqz(), () => s.f.set(n, bulk(s, limited)));
+              s.if(df.eqz(), () => s.f.set(n, bulk(s, limited, false)));
               s.if(n, () => {
                 s.subtractCounter(n);
                 s.f.set(steps, steps.sub(64));
@@ -115,7 +138,7 @@ const SPLAT = { 16: [0xfd, 0x10], 32: [0xfd, 0x11], 64: [0xfd, 0x12] };
 /** Elements that fit from a WebAssembly address to the end of its page. */
 const roomInPage = (h: E, log2: number): E => i32(4096).sub(h.and(4095)).shrU(log2);
 
-function bulkMovs(s: Semantics, n: E): E {
+function bulkMovs(s: Semantics, n: E, whole: boolean): E {
   const size = s.size;
   const log2 = Math.log2(size / 8);
   const result = s.let(i32(0));
@@ -131,7 +154,7 @@ function bulkMovs(s: Semantics, n: E): E {
     s.f.set(count, select(a.ltU(count), a, count));
     const b = s.let(roomInPage(to, log2));
     s.f.set(count, select(b.ltU(count), b, count));
-    s.f.brIf(out, count.eqz());
+    s.f.brIf(out, whole ? count.ne(n) : count.eqz());
     const length = s.let(count.shl(log2));
     // a destination just above the source repeats a pattern: element by element
     s.f.brIf(out, to.sub(from).ltU(length).and(to.ne(from)));
@@ -142,7 +165,7 @@ function bulkMovs(s: Semantics, n: E): E {
   });
   return result;
 }
-function bulkStos(s: Semantics, n: E): E {
+function bulkStos(s: Semantics, n: E, whole: boolean): E {
   const size = s.size;
   const log2 = Math.log2(size / 8);
   const result = s.let(i32(0));
@@ -153,7 +176,7 @@ function bulkStos(s: Semantics, n: E): E {
     const count = s.let(n);
     const b = s.let(roomInPage(to, log2));
     s.f.set(count, select(b.ltU(count), b, count));
-    s.f.brIf(out, count.eqz());
+    s.f.brIf(out, whole ? count.ne(n) : count.eqz());
     const length = s.let(count.shl(log2));
     const v = s.let(s.reg(REG.AX, size as Size));
     if (size === 8) s.f.fill(to, v, length);

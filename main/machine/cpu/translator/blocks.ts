@@ -18,6 +18,8 @@ import { readOperationRecord, type OperationRecord } from './operation-record.ts
 const RETURN_SITES = 12;
 const CONDITIONAL = new Set([...conditions.map(({ name }) => `j${name}`), 'loop', 'loope', 'loopne', 'jcxz']);
 const STRINGS = new Set(['movs', 'cmps', 'stos', 'lods', 'scas']);
+/** Repeated, these are done as bulk operations where they can be. */
+const BULK = new Set(['movs', 'stos']);
 /** Operands that Semantics answers for; the others belong to system routines. */
 const OPERANDS = new Set([...'EGZAMRIJOXVWUNQS', 'CL', 'DX', '1']);
 /** Floating point whose common cases are WebAssembly; their routines are left to the interpreter. */
@@ -78,7 +80,8 @@ export function isTranslated(h: Handler | undefined, record: OperationRecord, mo
   const onward = onwardOf(h);
   const odd = mode === 32 ? OpFlag.OpSize16 : 0;
   if (onward !== 'next' && record.flags & odd) return false;
-  if (STRINGS.has(name) && record.flags & (OpFlag.Rep | OpFlag.Repne)) return false;
+  if (STRINGS.has(name) && record.flags & (OpFlag.Rep | OpFlag.Repne))
+    return BULK.has(name) && !h.general && (record.flags & (mode === 32 ? OpFlag.Addr16 : OpFlag.Addr32)) === 0;
   if (name === 'mov' && h.operands[0]?.kind === 'S') return false;
   return !(mode === 32 && h.general && h.memory && record.seg === Seg.CS);
 }

@@ -358,8 +358,15 @@ export class TranslatorSemantics extends Semantics {
       },
     };
   }
-  subtractCounter(): void {
-    untranslatable(this.instruction.name, 'subtractCounter');
+  subtractCounter(n: E): void {
+    const { width } = this;
+    this.setReg(REG.CX, width, this.reg(REG.CX, width).sub(width === 64 ? n.zx() : n));
+  }
+  override get wholeOnly(): boolean {
+    return true;
+  }
+  override leaveWhole(): void {
+    this.bail();
   }
   advanceIndex(register: number, delta: E): void {
     const { width } = this;

@@ -22,20 +22,24 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     expect(m.core.tier!.statistics()).toMatchObject({ made: 1, regions: 1 });
   });
 
-  it('behind what a region leaves to the interpreter another region may begin', () => {
+  it.each([
+    ['behind what a region leaves to the interpreter another region may begin: REP LODS', 0xac, 2],
+    ['a region goes on behind REP STOS', 0xaa, 1],
+    ['a region goes on behind REP MOVS', 0xa4, 1],
+  ])('%s', (_name, opcode, regions) => {
     const m = new TierMachine(mode, {
       tier: 'translator',
       translator: { threshold: 300, batch: 1, background: false },
     });
-    // add eax, ecx; add eax, edx; rep stosb; add edx, eax; dec esi; jnz back
-    const code = [0x01, 0xc8, 0x01, 0xd0, 0xf3, 0xaa, 0x01, 0xc2, 0xff, 0xce, 0x75, 0xf4, 0x0f, 0x0b];
+    // add eax, ecx; add eax, edx; rep lodsb, stosb or movsb; add edx, eax; dec esi; jnz back
+    const code = [0x01, 0xc8, 0x01, 0xd0, 0xf3, opcode, 0x01, 0xc2, 0xff, 0xce, 0x75, 0xf4, 0x0f, 0x0b];
     m.mem.copyIn(CODE, Uint8Array.from(code));
     m.vcpu.setReg(1, 0n);
     m.vcpu.setReg(6, 5000n);
     m.vcpu.setReg(7, 0x1000n);
     m.runUntil(5000 * 6);
     expect(m.vcpu.getReg(6)).toBe(0n);
-    expect(m.core.tier!.statistics()).toMatchObject({ made: 2, regions: 2 });
+    expect(m.core.tier!.statistics()).toMatchObject({ made: regions, regions });
   });
 
   it('a place inside a region gets its own only if control still comes there after as many jumps again', () => {
