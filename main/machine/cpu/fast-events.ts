@@ -6,6 +6,7 @@
 import { E, i32, i64, select } from '../wasm/expr.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { FAST_CALLS, UNUSUAL } from './fast-calls.ts';
+import { FAST_SEGMENTS } from './fast-segments.ts';
 import {
   AC,
   ARITHMETIC,
@@ -41,7 +42,11 @@ import {
 import { entryOf } from './walk.ts';
 
 /** System routines with a `fast_` function, which takes the operation's address and returns a value of Next or UNUSUAL. */
-export const FAST_ROUTINES: ReadonlySet<string> = new Set(['int_n', 'iret', ...Object.keys(FAST_CALLS)]);
+export const FAST_ROUTINES: ReadonlySet<string> = new Set([
+  ...['int_n', 'iret'],
+  ...Object.keys(FAST_CALLS),
+  ...Object.keys(FAST_SEGMENTS),
+]);
 /** Bits of fast_deliver's second argument. */
 export const Event = { HasError: 1, Software: 2, Resume: 4 } as const;
 
@@ -118,6 +123,7 @@ export function defineFastEvents(m: ModuleBuilder, mode: 32 | 64): void {
     },
     iret,
     ...FAST_CALLS,
+    ...FAST_SEGMENTS,
   };
   for (const name of FAST_ROUTINES)
     m.func(`fast_${name}`, ['i32'], ['i32'], (f) => routines[name]!(new Fast(f, mode, UNUSUAL), f.params[0]!), true);

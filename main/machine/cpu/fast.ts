@@ -94,8 +94,8 @@ export class Fast {
     return this.f.let(this.long ? state64(base).add(offset.zx()) : state(base).add(offset));
   }
 
-  /** Both words of a GDT descriptor, accessed bit and all being as `want` says under `mask`. */
-  descriptor(selector: E, mask: number, want: E): { lo: E; hi: E } {
+  /** Both words of a descriptor in the GDT. */
+  anyDescriptor(selector: E): { lo: E; hi: E } {
     this.no(selector.and(4));
     const offset = this.f.let(selector.and(0xfff8));
     this.no(offset.eqz());
@@ -103,6 +103,11 @@ export class Fast {
     const h = this.at(this.address(F.gdtBase, offset), 8);
     const lo = this.f.let(h.ld32());
     const hi = this.f.let(h.ld32(4));
+    return { lo, hi };
+  }
+  /** The same, accessed bit and all being as `want` says under `mask`. */
+  descriptor(selector: E, mask: number, want: E): { lo: E; hi: E } {
+    const { lo, hi } = this.anyDescriptor(selector);
     this.no(hi.and(mask).ne(want));
     if (!this.long) this.no(lo.ne(0xffff));
     return { lo, hi };

@@ -161,6 +161,17 @@ function record(b: Bench, r: Random, long: boolean, name: string): number {
     u8[ARENA + OP.bytes + 2] = rex;
     u8[ARENA + OP.rm] = (rm | ((rex & 1) << 3)) * 8;
   }
+  if (name === 'mov_to_sreg' || name === 'pop_sreg') {
+    const segment = r.once(10) ? r.below(8) : r.pick([Seg.ES, Seg.DS, Seg.FS, Seg.GS]);
+    const selector = r.pick([r.below(4), 0x10, 0x23, 0x23, r.below(0x40)]);
+    const { state } = b.core.system;
+    u8[ARENA + OP.bytes] = (r.once(8) ? 0 : 0xc0) | (segment << 3) | 3;
+    if (name === 'mov_to_sreg') state.setReg64(3, selector | (r.word() & 0xffff_0000), 0);
+    else {
+      u8[ARENA + OP.bytes + 1] = (segment < Seg.FS ? 7 : 0x81) | (segment << 3);
+      b.mem.view.setUint32(RAM_BASE + b.get(GPR + RSP * 8), selector | (r.word() & 0xffff_0000), true);
+    }
+  }
   u8[ARENA + OP.flags] = r.once(10) ? OpFlag.OpSize16 : long && !r.once(10) ? OpFlag.OpSize64 : 0;
   return ARENA;
 }
@@ -224,7 +235,14 @@ function compare(width: 32 | 64, name: string, cases: number, seed: number): { a
   return seen;
 }
 
-const ONLY: Record<string, 32 | 64> = { syscall: 64, sysret: 64, sysenter: 32, sysexit: 32 };
+const ONLY: Record<string, 32 | 64> = {
+  syscall: 64,
+  sysret: 64,
+  sysenter: 32,
+  sysexit: 32,
+  mov_to_sreg: 32,
+  pop_sreg: 32,
+};
 
 describe('generated events do what the system routines do', () => {
   const cases = [32, 64].flatMap((width) =>
