@@ -30,6 +30,10 @@ export type FlagKindName = keyof typeof FlagKind;
 
 export type ShiftKind = 'Shl' | 'Shr' | 'Sar';
 
+/** MXCSR without its flags; that part when all exceptions are masked and everything else is at its default; PE (SDM vol. 1, 10.2.3). */
+export const MXCSR_CONTROL = 0xffc0;
+export const MXCSR_DEFAULT = 0x1f80;
+export const MXCSR_PRECISION = 0x20;
 const NONE = i32(0);
 
 const bitAt = (v: E, n: number): E => v.shrU(BigInt(n)).lo().and(1);
@@ -324,6 +328,20 @@ export abstract class Semantics {
   }
   setState64(field: keyof typeof F, v: E): void {
     this.f.st64(NONE, STATE + F[field], v);
+  }
+
+  // ---- SSE as a whole
+  /** Not 0 (i32): SSE instructions raise #UD or #NM (CR0.EM, CR0.TS, CR4.OSFXSR; SDM vol. 3, 2.5). */
+  sseRefused(): E {
+    return this.state('cr0').and(12).or(this.state('cr4').and(0x200).xor(0x200));
+  }
+  /** Not 0 (i32): SSE is refused, or MXCSR is not at its default, its flags aside. */
+  sseUnusual(): E {
+    return this.sseRefused().or(this.state('mxcsr').and(MXCSR_CONTROL).xor(MXCSR_DEFAULT));
+  }
+  /** Not 0 (i32): MXCSR.PE is set, which is sticky. */
+  sseInexactKnown(): E {
+    return this.state('mxcsr').and(MXCSR_PRECISION);
   }
 }
 

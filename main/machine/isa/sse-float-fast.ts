@@ -4,13 +4,9 @@
 // Invariant: nothing is changed unless every lane is such a case.
 
 import { E, i32, i64, konst, select } from '../wasm/expr.ts';
-import { F, STATE } from '../cpu/layout.ts';
+import type { Label } from '../wasm/function.ts';
 import type { Semantics } from './semantics.ts';
 import { operandAddress } from './vector.ts';
-
-const PRECISION = 0x20;
-/** MXCSR without its flags when all exceptions are masked and everything else is at its default. */
-const DEFAULT = 0x1f80;
 
 interface Lane {
   bytes: 4 | 8;
@@ -23,6 +19,10 @@ interface Lane {
   plain: (bits: E) => E;
   /** Zero, or normal and not in the lowest binade, where a result may have been tiny before rounding. */
   safe: (bits: E) => E;
+  /** A zero (told apart later) or what has no biased exponent from `lowest` to the largest: not plain (1), not safe (2). */
+  outside: (bits: E, lowest: number) => E;
+  /** Not a zero, of either sign. */
+  nonzero: (bits: E) => E;
 }
 /** (bits << 1) - lowest < span, unsigned, or a zero. */
 const within = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: number): E => {
@@ -33,6 +33,16 @@ const within = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: number)
   const span = (1n << BigInt(exponentBits)) - 1n - BigInt(lowest);
   return doubled.eqz().or(doubled.sub(k(BigInt(lowest) << shift)).ltU(k(span << shift)));
 };
+/** The same without the zeros, the other way round. */
+const outside = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: number): E => {
+  const shift = (t === 'i32' ? 32n : 64n) - BigInt(exponentBits);
+  const span = (1n << BigInt(exponentBits)) - 1n - BigInt(lowest);
+  const doubled = bits.shl(konst(t, 1n));
+  return doubled
+    .sub(konst(t, BigInt(lowest) << shift))
+    .ltU(konst(t, span << shift))
+    .eqz();
+};
 const SINGLE: Lane = {
   bytes: 4,
   int: 'i32',
@@ -42,6 +52,8 @@ const SINGLE: Lane = {
   toBits: (v) => v.op(0xbc, 'i32'),
   plain: (b) => within(b, 'i32', 8, 1),
   safe: (b) => within(b, 'i32', 8, 2),
+  outside: (b, lowest) => outside(b, 'i32', 8, lowest),
+  nonzero: (b) => b.shl(1).ne(0),
 };
 const DOUBLE: Lane = {
   bytes: 8,
@@ -52,18 +64,19 @@ const DOUBLE: Lane = {
   toBits: (v) => v.op(0xbd, 'i64'),
   plain: (b) => within(b, 'i64', 11, 1),
   safe: (b) => within(b, 'i64', 11, 2),
+  outside: (b, lowest) => outside(b, 'i64', 11, lowest),
+  nonzero: (b) => b.shl(1n).ne(0),
 };
 const lanesOf = (column: string): { lane: Lane; count: number } => {
   const lane = column === 'np' || column === 'f3' ? SINGLE : DOUBLE;
   return { lane, count: column === 'f3' || column === 'f2' ? 1 : 16 / lane.bytes };
 };
 
-const mxcsr = (): E => i32(0).ld32(STATE + F.mxcsr);
-const inexactKnown = (): E => mxcsr().and(PRECISION);
 /** SSE is available and MXCSR at its default (its flags aside). */
 function whenDefault(s: Semantics, body: () => void): void {
-  const blocked = s.state('cr0').and(12).or(s.state('cr4').and(0x200).xor(0x200)).or(mxcsr().and(0xffc0).xor(DEFAULT));
-  s.if(blocked.eqz(), body);
+  const unusual = s.sseUnusual();
+  if (unusual.k === 0n) body();
+  else s.if(unusual.eqz(), body);
 }
 const done = (s: Semantics): void => s.done();
 
@@ -106,69 +119,83 @@ function operands(s: Semantics, lane: Lane, count: number): { a: E[]; b: E[]; to
 }
 const all = (conditions: E[]): E => conditions.reduce((sum, c) => sum.and(c));
 
+/** Leaves for `rare` if the bits are `outside` and not even a zero that is welcome (`refused` says whether they are not). */
+function insist(s: Semantics, rare: Label, outside: E, refused: () => E): void {
+  s.f.if(outside, () => s.f.brIf(rare, refused(), false), undefined, false);
+}
+function insistPlain(s: Semantics, rare: Label, lane: Lane, bits: E): void {
+  insist(s, rare, lane.outside(bits, 1), () => lane.nonzero(bits));
+}
+
 function arithmetic(s: Semantics, opcode: number, column: string): void {
   const { lane, count } = lanesOf(column);
   const unary = opcode === 0x51;
   const choice = opcode === 0x5d || opcode === 0x5f;
+  const { f } = s;
   const { a, b, to } = operands(s, lane, count);
-  const inputs = unary ? b.map(lane.plain) : [...a.map(lane.plain), ...b.map(lane.plain)];
-  s.if(all(inputs), () => {
-    const results: E[] = [];
-    const fine: E[] = [];
-    for (let n = 0; n < count; n++) {
+  f.block((rare) => {
+    for (const bits of unary ? b : [...a, ...b]) insistPlain(s, rare, lane, bits);
+    const results = a.map((_, n) => {
       const x = s.let(lane.toFloat(a[n]!));
       const y = s.let(lane.toFloat(b[n]!));
-      if (choice) {
-        results.push(s.let(select(opcode === 0x5d ? x.flt(y) : x.fgt(y), a[n]!, b[n]!)));
-        continue;
-      }
-      const r = s.let(
-        opcode === 0x51
-          ? y.sqrt()
-          : opcode === 0x58
-            ? x.add(y)
-            : opcode === 0x5c
-              ? x.sub(y)
-              : opcode === 0x59
-                ? x.mul(y)
-                : x.div(y),
-      );
-      const bits = s.let(lane.toBits(r));
-      results.push(bits);
-      const isZero = (v: E) => v.shl(konst(lane.int, 1)).eqz();
-      switch (opcode) {
-        case 0x51:
-          // a negative operand makes a NaN, which is not safe; -0 stays
-          fine.push(lane.safe(bits).and(inexactKnown().ne(0)));
-          break;
-        case 0x58:
-        case 0x5c: {
+      if (choice) return s.let(select(opcode === 0x5d ? x.flt(y) : x.fgt(y), a[n]!, b[n]!));
+      return oneResult(s, rare, opcode, lane, { a: a[n]!, b: b[n]!, x, y });
+    });
+    results.forEach((v, n) => lane.store(s, to, n * lane.bytes, v));
+    done(s);
+  });
+}
+
+/** Bits of a result of plain operands that raises nothing new; leaves for `rare` if it might. */
+function oneResult(
+  s: Semantics,
+  rare: Label,
+  opcode: number,
+  lane: Lane,
+  { a, b, x, y }: Record<'a' | 'b' | 'x' | 'y', E>,
+): E {
+  const { f } = s;
+  const known = (): E => s.sseInexactKnown();
+  const result = (r: E): E => s.let(lane.toBits(r));
+  /** A result in range needs PE; a zero is right, and exact, unless `underflow` says that it cannot be. */
+  const check = (bits: E, underflow: E | null): E => {
+    f.if(
+      lane.outside(bits, 2),
+      () => f.brIf(rare, underflow ? lane.nonzero(bits).or(underflow) : lane.nonzero(bits), false),
+      () => f.brIf(rare, known().eqz(), false),
+      false,
+    );
+    return bits;
+  };
+  switch (opcode) {
+    case 0x51:
+      // a negative operand makes a NaN, which is outside; -0 stays
+      return check(result(y.sqrt()), null);
+    case 0x58:
+    case 0x5c: {
+      const y1 = opcode === 0x58 ? y : s.let(y.neg());
+      const r = s.let(x.add(y1));
+      const bits = result(r);
+      insist(s, rare, lane.outside(bits, 2), () => lane.nonzero(bits));
+      f.if(
+        known().eqz(),
+        () => {
           // Knuth's exact error of a sum: zero if nothing was lost
-          const y1 = opcode === 0x58 ? y : s.let(y.neg());
           const v = s.let(r.sub(x));
           const error = x.sub(r.sub(v)).add(y1.sub(v));
-          const exact = s.let(lane.toBits(error)).shl(konst(lane.int, 1)).eqz();
-          fine.push(lane.safe(bits).and(inexactKnown().ne(0).or(exact)));
-          break;
-        }
-        case 0x59:
-          fine.push(select(isZero(bits), isZero(a[n]!).or(isZero(b[n]!)), lane.safe(bits).and(inexactKnown().ne(0))));
-          break;
-        default:
-          fine.push(
-            isZero(b[n]!)
-              .eqz()
-              .and(select(isZero(bits), isZero(a[n]!), lane.safe(bits).and(inexactKnown().ne(0)))),
-          );
-      }
+          f.brIf(rare, lane.nonzero(lane.toBits(error)), false);
+        },
+        undefined,
+        false,
+      );
+      return bits;
     }
-    const commit = () => {
-      results.forEach((v, n) => lane.store(s, to, n * lane.bytes, v));
-      done(s);
-    };
-    if (choice) commit();
-    else s.if(all(fine), commit);
-  });
+    case 0x59:
+      return check(result(x.mul(y)), lane.nonzero(a).and(lane.nonzero(b)));
+    default:
+      f.brIf(rare, lane.nonzero(b).eqz(), false);
+      return check(result(x.div(y)), lane.nonzero(a));
+  }
 }
 
 function compareToMask(s: Semantics, column: string): void {
@@ -215,7 +242,7 @@ function fromInteger(s: Semantics, column: 'f2' | 'f3'): void {
   const bits = double ? 53n : 24n;
   const t = wide ? 'i64' : 'i32';
   const small = v.add(konst(t, 1n << bits)).leU(konst(t, 2n << bits));
-  s.if(small.or(inexactKnown()), commit);
+  s.if(small.or(s.sseInexactKnown()), commit);
 }
 
 /** CVT(T)SS2SI and CVT(T)SD2SI for results that fit. */
@@ -231,7 +258,7 @@ function toInteger(s: Semantics, lane: Lane, truncate: boolean): void {
     // as a double, every bound is exact; singles are widened for the test (f64.promote_f32 BB)
     const d = s.let(double ? r : r.op(0xbb, 'f64'));
     const fits = d.fge(konst('f64', -limit)).and(d.flt(konst('f64', limit)));
-    s.if(fits.and(r.eq(x).or(inexactKnown().ne(0))), () => {
+    s.if(fits.and(r.eq(x).or(s.sseInexactKnown().ne(0))), () => {
       // i64.trunc_f64_s B0, i32.trunc_f64_s AA
       s.write(0, s.let(wide ? d.op(0xb0, 'i64') : d.op(0xaa, 'i32')));
       done(s);
@@ -257,7 +284,7 @@ function betweenFormats(s: Semantics, widen: boolean): void {
     s.if(
       SINGLE.safe(rounded)
         .and(underflowed.eqz())
-        .and(inexactKnown().ne(0).or(r.op(0xbb, 'f64').eq(x))),
+        .and(s.sseInexactKnown().ne(0).or(r.op(0xbb, 'f64').eq(x))),
       () => {
         s.f.stF32(s.vectorAddress(0), 0, r);
         done(s);

@@ -62,7 +62,7 @@ export const ZERO128 = vectorConstant(new Array<number>(16).fill(0));
 
 /** #UD with CR0.EM or without CR4.OSFXSR, #NM with CR0.TS. */
 export function requireSse(s: Semantics): void {
-  s.if(s.state('cr0').and(12).or(s.state('cr4').and(0x200).xor(0x200)), () => {
+  s.if(s.sseRefused(), () => {
     s.if(s.state('cr0').and(4).or(s.state('cr4').and(0x200).xor(0x200)), () => s.raise(VECTOR.UD));
     s.raise(VECTOR.NM);
   });

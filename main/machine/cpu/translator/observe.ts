@@ -62,7 +62,7 @@ export class Observer {
     const state: RegionState = {
       registers: Array.from({ length: 16 }, () => address),
       flags: new RegionFlags(f, []),
-      ...{ pageBase: address, tlb: word, segmentBase: () => address, lastPage: () => null, before: 0 },
+      ...{ pageBase: address, tlb: word, inexact: word, segmentBase: () => address, lastPage: () => null, before: 0 },
       ...{ bail: nowhere, go: nowhere, goTo: nowhere, callRoutine: () => {} },
     };
     return (this.#scratch = { f, state });

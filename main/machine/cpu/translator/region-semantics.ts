@@ -295,6 +295,19 @@ export class TranslatorSemantics extends Semantics {
   opcodeBytes(): E {
     return i32(this.record.bytes);
   }
+  // the region's entry asks for all of its instructions
+  override sseRefused(): E {
+    this.facts.sse = true;
+    return Z;
+  }
+  override sseUnusual(): E {
+    this.facts.sse = true;
+    this.facts.sseArithmetic = true;
+    return Z;
+  }
+  override sseInexactKnown(): E {
+    return this.region.inexact;
+  }
   prefix(flag: number): E {
     return i32(this.record.flags & flag);
   }

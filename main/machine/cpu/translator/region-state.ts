@@ -14,6 +14,8 @@ export interface RegionState {
   readonly pageBase: Local;
   /** i32: TLB in use. */
   readonly tlb: Local;
+  /** i32: MXCSR.PE as it was at the entry; 0 = not known to be set. */
+  readonly inexact: Local;
   /** Bases of FS and GS, checked to be usable without limits (as wide as pageBase). */
   segmentBase(segment: number): Local;
   /** Address of a LastPage with the last page that was accessed by way of a register: see pageKey. Null: it is not remembered. */
@@ -43,6 +45,10 @@ export interface Facts {
   setsFlags: boolean;
   /** Can leave in front of the instruction. */
   bails: boolean;
+  /** Wants SSE to be usable: the region is not entered without. */
+  sse: boolean;
+  /** The same, and MXCSR at its default. */
+  sseArithmetic: boolean;
   readonly read: Set<number>;
   readonly written: Set<number>;
   readonly segments: Set<number>;
@@ -51,5 +57,6 @@ export interface Facts {
 }
 export const noFacts = (): Facts => ({
   ...{ readsFlags: false, looksAtFlags: false, setsFlags: false, bails: false },
+  ...{ sse: false, sseArithmetic: false },
   ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set() },
 });

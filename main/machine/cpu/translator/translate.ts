@@ -2,7 +2,7 @@
 // are spilled where it is left. Every meaning is written twice: once to see what it does, then for good with dead flags left out.
 // Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
-import { REG } from '../../isa/semantics.ts';
+import { MXCSR_CONTROL, MXCSR_DEFAULT, MXCSR_PRECISION, REG } from '../../isa/semantics.ts';
 import { E, i32, i64, select } from '../../wasm/expr.ts';
 import { FunctionBuilder, type Label, type Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
@@ -59,17 +59,29 @@ const ALWAYS_SHARED = ['region_next', 'region_stack', 'kind_cf', 'kind_pf', 'kin
 /** As many targets of an indirect jump are compared one after the other; more by halving. */
 const COMPARED = 2;
 
+/** Not 0 (i32): SSE is not as the meanings take it to be. Null if none of them does. */
+function unusual(facts: readonly Facts[]): E | null {
+  if (!facts.some((x) => x.sse)) return null;
+  const state = (offset: number): E => Z.ld32(STATE + offset);
+  const refused = state(F.cr0).and(12).or(state(F.cr4).and(0x200).xor(0x200));
+  if (!facts.some((x) => x.sseArithmetic)) return refused;
+  return refused.or(state(F.mxcsr).and(MXCSR_CONTROL).xor(MXCSR_DEFAULT));
+}
+
 class RegionWriter implements RegionState {
   readonly registers: readonly (Local | null)[];
   readonly flags: RegionFlags;
   readonly pageBase: Local;
   readonly tlb: Local;
+  readonly inexact: Local;
   before = 0;
   readonly #f: FunctionBuilder;
   readonly #a: Analysed;
   readonly #fuel: Local;
   readonly #used: readonly number[];
   readonly #written: readonly number[];
+  /** Not 0: an instruction of SSE would do something else than is written here. Null: there is none. */
+  readonly #sse: E | null;
   readonly #rip: Local;
   readonly #result: Local;
   readonly #segments = new Map<number, Local>();
@@ -112,6 +124,8 @@ class RegionWriter implements RegionState {
     let cannot: E = this.#fuel.ltS(longest);
     // upper halves that 32-bit code would clear, left by 64-bit code
     if (mode === 32) for (const n of written) cannot = cannot.or(Z.ld32(STATE + GPR + n * 8 + 4));
+    this.#sse = unusual(facts);
+    if (this.#sse) cannot = cannot.or(this.#sse);
     for (const s of all((x) => x.segments)) {
       if (mode === 32) {
         const attr = Z.ld32(STATE + F.segAttr + s * 4);
@@ -139,6 +153,8 @@ class RegionWriter implements RegionState {
     const slot = record.ld16u(OP.handler).shl(2);
     this.#second = spans ? { here: f.local('i32'), wanted: f.let(slot.ld32(REGION_SECOND)) } : null;
     this.#findSecond();
+    this.inexact = f.local('i32');
+    if (facts.some((x) => x.sseArithmetic)) f.set(this.inexact, Z.ld32(STATE + F.mxcsr).and(MXCSR_PRECISION));
     this.flags = new RegionFlags(f, this.registers);
     const instructions = a.region.blocks.map((b) => b.instructions);
     for (const key of pagesToRemember(a.flow, instructions, a.facts))
@@ -195,9 +211,10 @@ class RegionWriter implements RegionState {
       f.return(next);
     });
     // an interrupt waits, or this very code has been overwritten
-    const stop = Z.ld32(STATE + F.fuel)
+    let stop = Z.ld32(STATE + F.fuel)
       .ne(left)
       .or(f.params[0]!.ld16u(OP.handler).ltU(FIRST_REGION));
+    if (this.#sse) stop = stop.or(this.#sse);
     f.if(
       stop,
       () => {
@@ -210,6 +227,7 @@ class RegionWriter implements RegionState {
     const load = (offset: number): E => (mode === 64 ? Z.ld64(STATE + offset) : Z.ld32(STATE + offset));
     for (const n of this.#used) f.set(this.registers[n]!, load(GPR + n * 8));
     for (const [s, base] of this.#segments) f.set(base, load(F.segBase + s * 8));
+    if (this.#sse) f.set(this.inexact, Z.ld32(STATE + F.mxcsr).and(MXCSR_PRECISION));
     this.#forgetPages();
     this.#findSecond();
     this.flags.reload();

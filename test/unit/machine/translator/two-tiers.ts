@@ -34,6 +34,7 @@ export interface Outcome {
   rip: bigint;
   cr2: bigint;
   eflags: number;
+  mxcsr: number;
   registers: bigint[];
   vectors: Uint8Array;
   ram: Uint8Array;
@@ -101,7 +102,7 @@ class Machine {
     const exception = code === ExitCode.Exception;
     return {
       ...{ code, vector: exception ? info0 : -1, error: exception ? info1 : 0, retired },
-      ...{ rip: v.rip, cr2: v.get64(F.cr2), eflags: readEflags(this.mem.i32) },
+      ...{ rip: v.rip, cr2: v.get64(F.cr2), eflags: readEflags(this.mem.i32), mxcsr: v.get32(F.mxcsr) },
       registers: Array.from({ length: 16 }, (_, n) => v.getReg(n)),
       vectors: this.mem.u8.slice(STATE + F.xmm, STATE + F.xmm + 256),
       ram: this.mem.u8.slice(RAM_BASE, RAM_BASE + RAM_BYTES),
@@ -192,7 +193,7 @@ export class TwoTiers {
 
 /** The first difference of two outcomes in words, or ''. */
 export function difference(a: Outcome, b: Outcome): string {
-  for (const field of ['code', 'vector', 'error', 'retired', 'rip', 'cr2', 'eflags'] as const)
+  for (const field of ['code', 'vector', 'error', 'retired', 'rip', 'cr2', 'eflags', 'mxcsr'] as const)
     if (a[field] !== b[field]) return `${field}: interpreted ${a[field]}, translated ${b[field]}`;
   for (let n = 0; n < 16; n++)
     if (a.registers[n] !== b.registers[n])

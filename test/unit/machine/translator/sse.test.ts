@@ -1,0 +1,88 @@
+// SSE in translated code asks once, at the entry of a region, whether it is usable, MXCSR at its default and PE set: whatever holds, both tiers agree.
+
+import { expect, it } from 'vitest';
+import { F, STATE } from '../../../../main/machine/cpu/layout.ts';
+import { Random } from './programs.ts';
+import { CODE, DATA, STACK, TwoTiers, difference } from './two-tiers.ts';
+
+/** Doubles (or pairs of singles) that decide: zeros, exact and inexact ones, the ends of the range, denormals, infinity, NaN. */
+const SOME = [
+  ...[0n, 1n << 63n, 0x3ff0_0000_0000_0000n, 0xbfe0_0000_0000_0000n, 0x4008_0000_0000_0000n, 0x3fb9_9999_9999_999an],
+  ...[
+    0x3eb0_c6f7_a0b5_ed8dn,
+    0x0010_0000_0000_0000n,
+    0x0020_0000_0000_0001n,
+    0x7fef_ffff_ffff_ffffn,
+    0x0000_0000_0000_0001n,
+  ],
+  ...[
+    0x7ff0_0000_0000_0000n,
+    0x7ff8_0000_0000_0000n,
+    0x7ff0_0000_0000_0001n,
+    0x3f80_0000_3f00_0000n,
+    0x4040_0000_3e99_999an,
+  ],
+];
+
+/** CR0.TS, CR4.OSFXSR and MXCSR at the entry. */
+const STATES: readonly (readonly [ts: boolean, osfxsr: boolean, mxcsr: number])[] = [
+  ...([0x1f80, 0x1fa0, 0x1fbf, 0x9fa0, 0x7fa0, 0x1fe0, 0x0fa0, 0x0f80, 0x1f20] as const).map(
+    (mxcsr) => [false, true, mxcsr] as const,
+  ),
+  ...[[true, true, 0x1fa0] as const, [false, false, 0x1fa0] as const, [true, false, 0x1f80] as const],
+];
+
+/** ADD MUL SUB MIN DIV MAX SQRT in all widths, CMP, COMI, conversions, moves and bit operations among XMM0 to XMM3. */
+function instruction(r: Random): number[] {
+  const modrm = 0xc0 | (r.below(4) << 3) | r.below(4);
+  const prefix = r.pick([[], [0x66], [0xf2], [0xf3]]);
+  const arithmetic = [0x58, 0x59, 0x5c, 0x5d, 0x5e, 0x5f, 0x51];
+  return r.pick([
+    [...prefix, 0x0f, r.pick(arithmetic), modrm],
+    [r.pick([0xf2, 0xf3]), 0x0f, r.pick(arithmetic.slice(0, 3)), modrm],
+    [...prefix, 0x0f, 0xc2, modrm, r.below(8)],
+    [...r.pick([[], [0x66]]), 0x0f, r.pick([0x2e, 0x2f]), modrm],
+    [r.pick([0xf2, 0xf3]), 0x0f, r.pick([0x2a, 0x5a]), modrm],
+    [r.pick([0xf2, 0xf3]), 0x0f, r.pick([0x2c, 0x2d]), modrm],
+    [0x0f, r.pick([0x28, 0x54, 0x57, 0x14]), modrm],
+    // ADDSD XMM, [DATA] by EBX
+    [0xf2, 0x0f, 0x58, 0x03 | (r.below(4) << 3)],
+  ]);
+}
+
+it.each([32, 64] as const)('%i-bit code with every state of MXCSR, CR0 and CR4', (mode) => {
+  const r = new Random(0x55e + mode);
+  const m = new TwoTiers(mode);
+  const { mem } = m.interpreted;
+  let entered = 0;
+  const vectors = new Set<number>();
+  for (let n = 0; n < 10; n++) {
+    const code = [0x89, 0xc9].concat(...Array.from({ length: 6 + r.below(9) }, () => instruction(r)));
+    for (let register = 0; register < 8; register++) m.vcpu.setReg(register, BigInt(register));
+    m.vcpu.setReg(3, BigInt(DATA));
+    m.vcpu.setReg(4, BigInt(STACK));
+    m.vcpu.rip = BigInt(CODE);
+    m.vcpu.set32(F.cr0, 0x8001_0011);
+    m.vcpu.set32(F.cr4, mode === 64 ? 0x220 : 0x200);
+    m.vcpu.set32(F.mxcsr, 0x1f80);
+    m.load(code);
+    if (m.entered) entered++;
+    for (const [ts, osfxsr, mxcsr] of STATES) {
+      const view = new DataView(mem.u8.buffer, mem.u8.byteOffset);
+      for (let k = 0; k < 8; k++)
+        view.setBigUint64(STATE + F.xmm + k * 8, r.pick(n < 5 ? SOME.slice(0, 6) : SOME), true);
+      m.vcpu.set32(F.cr0, ts ? 0x8001_0019 : 0x8001_0011);
+      m.vcpu.set32(F.cr4, (mode === 64 ? 0x20 : 0) | (osfxsr ? 0x600 : 0));
+      m.vcpu.set32(F.mxcsr, mxcsr);
+      for (const budget of [5, 100]) {
+        const { interpreted, translated } = m.compare(budget);
+        vectors.add(interpreted.vector);
+        const what = `${Buffer.from(code).toString('hex')} ts ${ts} osfxsr ${osfxsr} mxcsr ${mxcsr.toString(16)} budget ${budget}`;
+        expect(difference(interpreted, translated), what).toBe('');
+      }
+    }
+  }
+  expect(entered).toBe(10);
+  // #UD at the end of the code or without OSFXSR, #NM with TS, #XM where MXCSR unmasks
+  expect([...vectors]).toEqual(expect.arrayContaining([-1, 6, 7, 19]));
+});
