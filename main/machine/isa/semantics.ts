@@ -116,6 +116,24 @@ export abstract class Semantics {
   abstract immediate(): E;
   /** State address (i32) of the register named by ModRM.reg or ModRM.rm, for XMM (slot of 16 bytes at F.xmm) and MMX/x87 (F.fpr). */
   abstract vectorAddress(i: number): E;
+  /** Low 64 bits (i64) of XMM register operand `i`. */
+  vectorLow(i: number): E {
+    return this.vectorAddress(i).ld64();
+  }
+  /** Writes them (`v` i64) and keeps the others. */
+  setVectorLow(i: number, v: E): void {
+    this.f.st64(this.vectorAddress(i), 0, v);
+  }
+  /** The high 64 bits become 0. */
+  clearVectorHigh(i: number): void {
+    this.f.st64(this.vectorAddress(i), 8, i64(0));
+  }
+  /** The low double of XMM register operand `i` is known to be zero or a normal number. */
+  lowIsPlain(_i: number): boolean {
+    return false;
+  }
+  /** From here on it is, on every path that goes on behind the instruction. */
+  noteLowPlain(_i: number): void {}
   /** ModRM, opcode, REX bytes (OP.bytes). */
   abstract opcodeBytes(): E;
 

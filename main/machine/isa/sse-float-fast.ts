@@ -6,7 +6,7 @@
 import { E, i32, i64, konst, select } from '../wasm/expr.ts';
 import type { Label } from '../wasm/function.ts';
 import type { Semantics } from './semantics.ts';
-import { operandAddress } from './vector.ts';
+import { inMemory, operandAddress, readDouble } from './vector.ts';
 
 interface Lane {
   bytes: 4 | 8;
@@ -109,13 +109,23 @@ export function fastPath(s: Semantics, opcode: number, column: string): void {
   }
 }
 
-/** Both operands of each lane, and the address of the destination. */
-function operands(s: Semantics, lane: Lane, count: number): { a: E[]; b: E[]; to: E } {
+/** Both operands of each lane, what writes the lanes of the destination, and whether operands are known to be plain. */
+function operands(
+  s: Semantics,
+  lane: Lane,
+  count: number,
+): { a: E[]; b: E[]; write: (lanes: E[]) => void; plain: [a: boolean, b: boolean] } {
+  if (lane === DOUBLE && count === 1) {
+    const b = s.let(readDouble(s, 1));
+    const a = s.let(s.vectorLow(0));
+    const plain: [boolean, boolean] = [s.lowIsPlain(0), !inMemory(s, 1) && s.lowIsPlain(1)];
+    return { a: [a], b: [b], plain, write: ([v]) => s.setVectorLow(0, v!) };
+  }
   const from = operandAddress(s, 1, count === 1 ? lane.bytes : 16);
   const to = s.vectorAddress(0);
   const b = Array.from({ length: count }, (_, n) => s.let(lane.load(from, n * lane.bytes)));
   const a = Array.from({ length: count }, (_, n) => s.let(lane.load(to, n * lane.bytes)));
-  return { a, b, to };
+  return { a, b, plain: [false, false], write: (lanes) => lanes.forEach((v, n) => lane.store(s, to, n * lane.bytes, v)) };
 }
 const all = (conditions: E[]): E => conditions.reduce((sum, c) => sum.and(c));
 
@@ -132,16 +142,22 @@ function arithmetic(s: Semantics, opcode: number, column: string): void {
   const unary = opcode === 0x51;
   const choice = opcode === 0x5d || opcode === 0x5f;
   const { f } = s;
-  const { a, b, to } = operands(s, lane, count);
+  const { a, b, plain, write } = operands(s, lane, count);
+  const scalar = lane === DOUBLE && count === 1;
   f.block((rare) => {
-    for (const bits of unary ? b : [...a, ...b]) insistPlain(s, rare, lane, bits);
+    if (!unary && !plain[0]) for (const bits of a) insistPlain(s, rare, lane, bits);
+    if (!plain[1]) for (const bits of b) insistPlain(s, rare, lane, bits);
     const results = a.map((_, n) => {
       const x = s.let(lane.toFloat(a[n]!));
       const y = s.let(lane.toFloat(b[n]!));
       if (choice) return s.let(select(opcode === 0x5d ? x.flt(y) : x.fgt(y), a[n]!, b[n]!));
       return oneResult(s, rare, opcode, lane, { a: a[n]!, b: b[n]!, x, y });
     });
-    results.forEach((v, n) => lane.store(s, to, n * lane.bytes, v));
+    write(results);
+    if (scalar) {
+      if (!inMemory(s, 1)) s.noteLowPlain(1);
+      s.noteLowPlain(0);
+    }
     done(s);
   });
 }
@@ -200,7 +216,7 @@ function oneResult(
 
 function compareToMask(s: Semantics, column: string): void {
   const { lane, count } = lanesOf(column);
-  const { a, b, to } = operands(s, lane, count);
+  const { a, b, write } = operands(s, lane, count);
   s.if(all([...a.map(lane.plain), ...b.map(lane.plain)]), () => {
     const imm = s.let(s.immediate().lo());
     const results = a.map((_, n) => {
@@ -211,7 +227,7 @@ function compareToMask(s: Semantics, column: string): void {
       const bit = holds.xor(imm.shrU(2).and(1));
       return s.let(lane.int === 'i32' ? i32(0).sub(bit) : i64(0).sub(bit.zx()));
     });
-    results.forEach((v, n) => lane.store(s, to, n * lane.bytes, v));
+    write(results);
     done(s);
   });
 }
@@ -232,10 +248,11 @@ function fromInteger(s: Semantics, column: 'f2' | 'f3'): void {
   const v = s.let(s.read(1));
   const double = column === 'f2';
   const commit = () => {
-    const to = s.vectorAddress(0);
     // f32.convert_i32_s B2, f32.convert_i64_s B4, f64.convert_i32_s B7, f64.convert_i64_s B9
-    if (double) s.f.stF64(to, 0, v.op(wide ? 0xb9 : 0xb7, 'f64'));
-    else s.f.stF32(to, 0, v.op(wide ? 0xb4 : 0xb2, 'f32'));
+    if (double) {
+      s.setVectorLow(0, s.let(DOUBLE.toBits(v.op(wide ? 0xb9 : 0xb7, 'f64'))));
+      s.noteLowPlain(0);
+    } else s.f.stF32(s.vectorAddress(0), 0, v.op(wide ? 0xb4 : 0xb2, 'f32'));
     done(s);
   };
   if (double && !wide) return commit();
@@ -248,9 +265,8 @@ function fromInteger(s: Semantics, column: 'f2' | 'f3'): void {
 /** CVT(T)SS2SI and CVT(T)SD2SI for results that fit. */
 function toInteger(s: Semantics, lane: Lane, truncate: boolean): void {
   const wide = s.size === 64;
-  const from = operandAddress(s, 1, lane.bytes);
-  const bits = s.let(lane.load(from, 0));
   const double = lane === DOUBLE;
+  const bits = s.let(double ? readDouble(s, 1) : lane.load(operandAddress(s, 1, 4), 0));
   s.if(lane.plain(bits), () => {
     const x = s.let(lane.toFloat(bits));
     const r = s.let(truncate ? x.trunc() : x.nearest());
@@ -268,12 +284,12 @@ function toInteger(s: Semantics, lane: Lane, truncate: boolean): void {
 
 function betweenFormats(s: Semantics, widen: boolean): void {
   const lane = widen ? SINGLE : DOUBLE;
-  const from = operandAddress(s, 1, lane.bytes);
-  const bits = s.let(lane.load(from, 0));
+  const bits = s.let(widen ? lane.load(operandAddress(s, 1, 4), 0) : readDouble(s, 1));
   s.if(lane.plain(bits), () => {
     const x = s.let(lane.toFloat(bits));
     if (widen) {
-      s.f.stF64(s.vectorAddress(0), 0, x.op(0xbb, 'f64'));
+      s.setVectorLow(0, s.let(DOUBLE.toBits(x.op(0xbb, 'f64'))));
+      s.noteLowPlain(0);
       done(s);
       return;
     }

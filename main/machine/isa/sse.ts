@@ -4,7 +4,7 @@
 import { i64, type E } from '../wasm/expr.ts';
 import { instruction, type Instruction } from './instruction.ts';
 import type { Semantics } from './semantics.ts';
-import { V, ZERO128, inMemory, low64, operandAddress, readVector, requireSse, shuffle, writeVector } from './vector.ts';
+import { V, ZERO128, inMemory, low64, operandAddress, readDouble, readVector, requireSse, shuffle, writeVector } from './vector.ts';
 
 const sse = (name: string, encodings: string[], meaning: (s: Semantics) => void): Instruction =>
   instruction(name, encodings, {}, (s) => {
@@ -16,17 +16,32 @@ const move = (aligned: boolean) => (s: Semantics) => writeVector(s, 0, readVecto
 
 /** MOVSS, MOVSD: a register keeps its upper part when the source is a register, and gets zeros when it is memory. */
 const scalarLoad = (bytes: 4 | 8) => (s: Semantics) => {
+  if (bytes === 8) {
+    const low = s.let(readDouble(s, 1));
+    if (inMemory(s, 1)) s.clearVectorHigh(0);
+    s.setVectorLow(0, low);
+    if (!inMemory(s, 1) && s.lowIsPlain(1)) s.noteLowPlain(0);
+    return;
+  }
   const from = operandAddress(s, 1, bytes);
-  const v = s.let(bytes === 4 ? from.ld32() : from.ld64());
+  const v = s.let(from.ld32());
   const to = s.vectorAddress(0);
   if (inMemory(s, 1)) s.f.stV128(to, 0, ZERO128);
-  if (bytes === 4) s.f.st32(to, 0, v);
-  else s.f.st64(to, 0, v);
+  s.f.st32(to, 0, v);
 };
 /** Stores `bytes` bytes of a register from `offset` on. */
 const partStore =
   (bytes: 4 | 8, offset = 0) =>
   (s: Semantics) => {
+    if (bytes === 8 && offset === 0) {
+      const low = s.let(s.vectorLow(1));
+      if (inMemory(s, 0)) s.store(s.address(8, true), 64, low);
+      else {
+        s.setVectorLow(0, low);
+        if (s.lowIsPlain(1)) s.noteLowPlain(0);
+      }
+      return;
+    }
     const from = s.vectorAddress(1);
     if (!inMemory(s, 0)) {
       const to = s.vectorAddress(0);

@@ -93,6 +93,10 @@ export function operandAddress(s: Semantics, i: number, bytes: number, aligned =
   if (aligned) s.if(address.lo().and(15), () => s.raise(VECTOR.GP, 0));
   return s.loadAddress(address, bytes);
 }
+/** 64 bits (i64): the low half of a register or memory. */
+export function readDouble(s: Semantics, i: number): E {
+  return inMemory(s, i) ? operandAddress(s, i, 8).ld64() : s.vectorLow(i);
+}
 export function readVector(s: Semantics, i: number, aligned = true): E {
   return s.let(operandAddress(s, i, 16, aligned).ldV128());
 }

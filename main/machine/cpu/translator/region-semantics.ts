@@ -287,7 +287,32 @@ export class TranslatorSemantics extends Semantics {
   }
   vectorAddress(i: number): E {
     const o = this.operands[i]!;
-    return i32(this.slotOf(o) + STATE + FILE[o.kind]!);
+    const slot = this.slotOf(o);
+    if (FILE[o.kind] === F.xmm) this.facts.vectors.add(slot >> 4);
+    return i32(slot + STATE + FILE[o.kind]!);
+  }
+  private double(i: number): Local {
+    const n = this.slotOf(this.operands[i]!) >> 4;
+    this.facts.doubles.add(n);
+    return this.region.doubles[n] ?? untranslatable(this.instruction.name, `local for XMM${n}`);
+  }
+  override vectorLow(i: number): E {
+    return this.double(i).op(0xbd, 'i64');
+  }
+  override setVectorLow(i: number, v: E): void {
+    const n = this.slotOf(this.operands[i]!) >> 4;
+    this.f.set(this.double(i), v.op(0xbf, 'f64'));
+    this.facts.doublesWritten.add(n);
+    this.region.plain.delete(n);
+  }
+  override clearVectorHigh(i: number): void {
+    this.f.st64(i32(this.slotOf(this.operands[i]!) + STATE + F.xmm), 8, i64(0));
+  }
+  override lowIsPlain(i: number): boolean {
+    return this.region.plain.has(this.slotOf(this.operands[i]!) >> 4);
+  }
+  override noteLowPlain(i: number): void {
+    this.region.plain.add(this.slotOf(this.operands[i]!) >> 4);
   }
   immediate(): E {
     return i64(this.record.imm);

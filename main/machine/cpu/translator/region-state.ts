@@ -10,6 +10,10 @@ export interface RegionState {
   /** i64 in 64-bit code, else i32; null = not used by the region. */
   readonly registers: readonly (Local | null)[];
   readonly flags: RegionFlags;
+  /** f64: low halves of the XMM registers that meanings use as doubles (the high halves stay in the state); null = in the state too. */
+  readonly doubles: readonly (Local | null)[];
+  /** XMM registers whose low half is known to be zero or a normal double here. */
+  plain: Set<number>;
   /** Linear address of the executing page (i64 in 64-bit code, else i32). */
   readonly pageBase: Local;
   /** i32: TLB in use. */
@@ -51,6 +55,11 @@ export interface Facts {
   sseArithmetic: boolean;
   readonly read: Set<number>;
   readonly written: Set<number>;
+  /** XMM registers whose low half is used as a value, and written so. */
+  readonly doubles: Set<number>;
+  readonly doublesWritten: Set<number>;
+  /** XMM registers that it accesses in the state. */
+  readonly vectors: Set<number>;
   readonly segments: Set<number>;
   /** Keys of the pages it accesses. */
   readonly pages: Set<string>;
@@ -58,5 +67,6 @@ export interface Facts {
 export const noFacts = (): Facts => ({
   ...{ readsFlags: false, looksAtFlags: false, setsFlags: false, bails: false },
   ...{ sse: false, sseArithmetic: false },
+  ...{ doubles: new Set(), doublesWritten: new Set(), vectors: new Set() },
   ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set() },
 });

@@ -71,6 +71,9 @@ function unusual(facts: readonly Facts[]): E | null {
 class RegionWriter implements RegionState {
   readonly registers: readonly (Local | null)[];
   readonly flags: RegionFlags;
+  readonly doubles: readonly (Local | null)[];
+  plain = new Set<number>();
+  readonly #doublesWritten: readonly number[];
   readonly pageBase: Local;
   readonly tlb: Local;
   readonly inexact: Local;
@@ -146,6 +149,10 @@ class RegionWriter implements RegionState {
     );
     for (const s of all((x) => x.segments)) this.#segments.set(s, f.let(load(F.segBase + s * 8)));
     this.registers = Array.from({ length: 16 }, (_, n) => (used.has(n) ? f.let(load(GPR + n * 8)) : null));
+    const doubles = new Set(all((x) => x.doubles));
+    this.#doublesWritten = all((x) => x.doublesWritten);
+    this.doubles = Array.from({ length: 16 }, (_, n) => (doubles.has(n) ? f.local('f64') : null));
+    this.#loadDoubles(doubles);
     this.tlb = f.let(Z.ld32(STATE + F.tlb));
     const spans = a.region.blocks.some(({ instructions }) =>
       instructions.some(({ record, spanning }) => spanning !== null || record.pageOffset >= PAGE),
@@ -185,6 +192,17 @@ class RegionWriter implements RegionState {
     for (const n of this.#written)
       if (this.#a.mode === 64) f.st64(Z, STATE + GPR + n * 8, this.registers[n]!);
       else f.st32(Z, STATE + GPR + n * 8, this.registers[n]!);
+    this.#spillDoubles(this.#doublesWritten);
+  }
+  #spillDoubles(those: Iterable<number>): void {
+    for (const n of those) if (this.doubles[n]) this.#f.stF64(Z, STATE + F.xmm + n * 16, this.doubles[n]);
+  }
+  #loadDoubles(those: Iterable<number>): void {
+    for (const n of those) {
+      const local = this.doubles[n];
+      if (local) this.#f.set(local, Z.ld64(STATE + F.xmm + n * 16).op(0xbf, 'f64'));
+      this.plain.delete(n);
+    }
   }
   callRoutine(name: string, record: OperationRecord): void {
     const f = this.#f;
@@ -226,6 +244,7 @@ class RegionWriter implements RegionState {
     );
     const load = (offset: number): E => (mode === 64 ? Z.ld64(STATE + offset) : Z.ld32(STATE + offset));
     for (const n of this.#used) f.set(this.registers[n]!, load(GPR + n * 8));
+    this.#loadDoubles(this.doubles.keys());
     for (const [s, base] of this.#segments) f.set(base, load(F.segBase + s * 8));
     if (this.#sse) f.set(this.inexact, Z.ld32(STATE + F.mxcsr).and(MXCSR_PRECISION));
     this.#forgetPages();
@@ -333,6 +352,7 @@ class RegionWriter implements RegionState {
       inside();
       return;
     }
+    this.plain.clear();
     this.#f.loop((head) => {
       this.#labels.set(n, head);
       this.flags.beginPass(n, this.#forms.get(n) ?? null);
@@ -358,6 +378,7 @@ class RegionWriter implements RegionState {
   #arrive(): void {
     this.flags.at = null;
     this.before = 0;
+    this.plain.clear();
   }
 
   #write(n: number): void {
@@ -384,7 +405,9 @@ class RegionWriter implements RegionState {
         this.flags.detach(x.written);
         this.flags.beginInstruction();
         const s = new TranslatorSemantics(f, mode, instruction, this, wanted[n]![i]!);
+        this.#spillDoubles(x.vectors);
         s.writeInstruction();
+        this.#loadDoubles([...x.vectors].filter((r) => !x.doublesWritten.has(r)));
       });
       this.before++;
     });
@@ -413,6 +436,7 @@ class RegionWriter implements RegionState {
     const back = retreats(flow, this.#block, to);
     const { at } = this.flags;
     const { before } = this;
+    const plain = new Set(this.plain);
     this.#enterSecond(block);
     if (flow.heads.has(to) && !dispatched.entries.has(this.#block)) {
       // a pass must be paid for in full; the interpreter executes the rest of a budget
@@ -439,6 +463,7 @@ class RegionWriter implements RegionState {
     }
     this.flags.at = at;
     this.before = before;
+    this.plain = plain;
   }
   /** Control goes from the first page to a block of the page behind: it leaves if that is another page by now. */
   #enterSecond(block: number): void {
