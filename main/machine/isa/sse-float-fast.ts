@@ -125,7 +125,12 @@ function operands(
   const to = s.vectorAddress(0);
   const b = Array.from({ length: count }, (_, n) => s.let(lane.load(from, n * lane.bytes)));
   const a = Array.from({ length: count }, (_, n) => s.let(lane.load(to, n * lane.bytes)));
-  return { a, b, plain: [false, false], write: (lanes) => lanes.forEach((v, n) => lane.store(s, to, n * lane.bytes, v)) };
+  return {
+    a,
+    b,
+    plain: [false, false],
+    write: (lanes) => lanes.forEach((v, n) => lane.store(s, to, n * lane.bytes, v)),
+  };
 }
 const all = (conditions: E[]): E => conditions.reduce((sum, c) => sum.and(c));
 

@@ -4,7 +4,18 @@
 import { i64, type E } from '../wasm/expr.ts';
 import { instruction, type Instruction } from './instruction.ts';
 import type { Semantics } from './semantics.ts';
-import { V, ZERO128, inMemory, low64, operandAddress, readDouble, readVector, requireSse, shuffle, writeVector } from './vector.ts';
+import {
+  V,
+  ZERO128,
+  inMemory,
+  low64,
+  operandAddress,
+  readDouble,
+  readVector,
+  requireSse,
+  shuffle,
+  writeVector,
+} from './vector.ts';
 
 const sse = (name: string, encodings: string[], meaning: (s: Semantics) => void): Instruction =>
   instruction(name, encodings, {}, (s) => {
