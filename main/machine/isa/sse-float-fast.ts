@@ -19,8 +19,8 @@ interface Lane {
   plain: (bits: E) => E;
   /** Zero, or normal and not in the lowest binade, where a result may have been tiny before rounding. */
   safe: (bits: E) => E;
-  /** A zero (told apart later) or what has no biased exponent from `lowest` to the largest: not plain (1), not safe (2). */
-  outside: (bits: E, lowest: number) => E;
+  /** A zero (told apart later), or not plain (1), or not safe or hardly (2). */
+  outside: (bits: E, lowest: 1 | 2) => E;
   /** Not a zero, of either sign. */
   nonzero: (bits: E) => E;
 }
@@ -33,14 +33,17 @@ const within = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: number)
   const span = (1n << BigInt(exponentBits)) - 1n - BigInt(lowest);
   return doubled.eqz().or(doubled.sub(k(BigInt(lowest) << shift)).ltU(k(span << shift)));
 };
-/** The same without the zeros, the other way round. */
-const outside = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: number): E => {
-  const shift = (t === 'i32' ? 32n : 64n) - BigInt(exponentBits);
-  const span = (1n << BigInt(exponentBits)) - 1n - BigInt(lowest);
-  const doubled = bits.shl(konst(t, 1n));
-  return doubled
-    .sub(konst(t, BigInt(lowest) << shift))
-    .ltU(konst(t, span << shift))
+/**
+ * Zeros, denormals, infinities and NaNs (`lowest` 1); the two lowest binades as well (2). An exponent of ones plus 1 is 0, so what is outside has
+ * zeros in all but the lowest one or two bits of that sum: one addition, one test, and constants that are part of the machine's instructions.
+ */
+const outside = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: 1 | 2): E => {
+  const high = t === 'i64' ? bits.shrU(32n).lo() : bits;
+  const exponentAt = 31 - exponentBits;
+  const mask = 0x7fffffff & -(1 << (exponentAt + lowest));
+  return high
+    .add(1 << exponentAt)
+    .and(mask)
     .eqz();
 };
 const SINGLE: Lane = {
