@@ -128,6 +128,15 @@ export abstract class Semantics {
   clearVectorHigh(i: number): void {
     this.f.st64(this.vectorAddress(i), 8, i64(0));
   }
+  /** XMM register operands 0 and 1 are known to be the same. */
+  sameVector(): boolean {
+    return false;
+  }
+  /** XMM register operand `i` becomes 0. */
+  clearVector(i: number): void {
+    this.f.st64(this.vectorAddress(i), 0, i64(0));
+    this.clearVectorHigh(i);
+  }
   /** The low double of XMM register operand `i` is known to be zero or a normal number. */
   lowIsPlain(_i: number): boolean {
     return false;

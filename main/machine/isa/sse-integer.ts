@@ -45,6 +45,10 @@ const sseRow = (name: string, encodings: string[], meaning: (s: Semantics) => vo
 
 const sse2 = (name: string, opcode: string, compute: Binary): Instruction =>
   sseRow(name, [`66 0F ${opcode} /r Vx,Wx`], (s) => {
+    if (name === 'pxor' && s.sameVector()) {
+      s.clearVector(0);
+      return;
+    }
     const b = readVector(s, 1);
     s.f.stV128(s.vectorAddress(0), 0, compute(s, readVector(s, 0), b, 16));
   });

@@ -308,6 +308,20 @@ export class TranslatorSemantics extends Semantics {
   override clearVectorHigh(i: number): void {
     this.f.st64(i32(this.slotOf(this.operands[i]!) + STATE + F.xmm), 8, i64(0));
   }
+  override sameVector(): boolean {
+    return !this.memory && this.slotOf(this.operands[0]!) === this.slotOf(this.operands[1]!);
+  }
+  override clearVector(i: number): void {
+    // alone it is no reason to keep the low half in a local
+    const slot = this.slotOf(this.operands[i]!);
+    const local = this.region.doubles[slot >> 4];
+    if (local) {
+      this.f.set(local, konst('f64', 0));
+      this.facts.doublesWritten.add(slot >> 4);
+      this.region.plain.add(slot >> 4);
+    } else this.f.st64(i32(slot + STATE + F.xmm), 0, i64(0));
+    this.clearVectorHigh(i);
+  }
   override lowIsPlain(i: number): boolean {
     return this.region.plain.has(this.slotOf(this.operands[i]!) >> 4);
   }

@@ -93,6 +93,9 @@ class RegionWriter implements RegionState {
   readonly #forms: ReadonlyMap<number, LoopFlags | null>;
   /** How the ways back to heads leave the flags, if all of them leave them alike and something looks at them. */
   readonly left = new Map<number, LoopFlags | null>();
+  readonly #plainAtHeads: ReadonlyMap<number, ReadonlySet<number>>;
+  /** XMM registers whose low half is plain on every edge to a head of a loop. */
+  readonly plainOf = new Map<number, Set<number>>();
   /** Which entry a block that was added goes to. */
   readonly #next: Local;
   #block = 0;
@@ -104,9 +107,20 @@ class RegionWriter implements RegionState {
   readonly #wayOf = new Map<string | null, { readonly label: Label; taken: boolean }>();
   #stay: Label | null = null;
 
-  /** @param forms how the passes of loops leave the flags, by head: what `left` of an earlier writer found */
-  constructor(f: FunctionBuilder, a: Analysed, forms: ReadonlyMap<number, LoopFlags | null>) {
+  /**
+   * @param forms how the passes of loops leave the flags, by head: what `left` of an earlier writer found
+   * @param plainAtHeads what its `plainOf` found: knowing less at heads, it knew no more on any edge
+   */
+  constructor(
+    f: FunctionBuilder,
+    a: Analysed,
+    forms: ReadonlyMap<number, LoopFlags | null>,
+    plainAtHeads: ReadonlyMap<number, ReadonlySet<number>>,
+  ) {
     this.#forms = forms;
+    this.#plainAtHeads = plainAtHeads;
+    // the region's own entry brings anything
+    this.plainOf.set(0, new Set());
     this.#f = f;
     this.#a = a;
     const { mode } = a;
@@ -352,7 +366,7 @@ class RegionWriter implements RegionState {
       inside();
       return;
     }
-    this.plain.clear();
+    this.plain = new Set(this.#plainAtHeads.get(n));
     this.#f.loop((head) => {
       this.#labels.set(n, head);
       this.flags.beginPass(n, this.#forms.get(n) ?? null);
@@ -438,6 +452,7 @@ class RegionWriter implements RegionState {
     const { before } = this;
     const plain = new Set(this.plain);
     this.#enterSecond(block);
+    if (flow.heads.has(to)) this.#notePlain(to);
     if (flow.heads.has(to) && !dispatched.entries.has(this.#block)) {
       // a pass must be paid for in full; the interpreter executes the rest of a budget
       const enough = longest[to]! + before;
@@ -476,6 +491,10 @@ class RegionWriter implements RegionState {
     this.#f.if(this.#second!.here.eqz(), () => this.#leave(this.#address(i32(to))), undefined, false);
     this.flags.at = at;
     this.before = before;
+  }
+  #notePlain(head: number): void {
+    const known = this.plainOf.get(head) ?? this.plain;
+    this.plainOf.set(head, new Set([...known].filter((r) => this.plain.has(r))));
   }
   #noteLeft(head: number): void {
     const form = this.flags.form();
@@ -571,13 +590,15 @@ class RegionWriter implements RegionState {
 function writeRegion(f: FunctionBuilder, a: Analysed): void {
   const nothing = new Map<number, LoopFlags | null>();
   const looks = [...a.flow.heads].some((head) => a.liveAtStart[head]);
-  const { left, flags } = looks
-    ? new RegionWriter(new FunctionBuilder(f.module, ['i32']), a, nothing)
-    : { left: nothing };
+  const doubles = a.facts.some((all) => all.some((x) => x.doubles.size > 0));
+  const { left, flags, plainOf } =
+    looks || (doubles && a.flow.heads.size > 0)
+      ? new RegionWriter(new FunctionBuilder(f.module, ['i32']), a, nothing, new Map())
+      : { left: nothing, flags: undefined, plainOf: new Map<number, Set<number>>() };
   // what is looked at in every pass is better brought into the state's form where the passes come together
   for (const [head, form] of left)
     if (flags?.looked.has(head) || (flags?.stepped.has(head) && !form?.whole.carryOfState)) left.set(head, null);
-  new RegionWriter(f, a, left);
+  new RegionWriter(f, a, left, plainOf);
 }
 
 /** See TranslateRegions in interface.ts. */
