@@ -171,10 +171,8 @@ export const sseMoves: Instruction[] = [
     ['NP 0F 56 /r Vx,Wx', '66 0F 56 /r Vx,Wx'],
     bitwise((a, b) => a.v(V.or, b)),
   ),
-  sse(
-    'xorps',
-    ['NP 0F 57 /r Vx,Wx', '66 0F 57 /r Vx,Wx'],
-    (s) => (s.sameVector() ? s.clearVector(0) : bitwise((a, b) => a.v(V.xor, b))(s)),
+  sse('xorps', ['NP 0F 57 /r Vx,Wx', '66 0F 57 /r Vx,Wx'], (s) =>
+    s.sameVector() ? s.clearVector(0) : bitwise((a, b) => a.v(V.xor, b))(s),
   ),
   sse('unpcklps', ['NP 0F 14 /r Vx,Wx'], unpack(bytesOf(4, [0, 4, 1, 5]))),
   sse('unpcklpd', ['66 0F 14 /r Vx,Wx'], unpack(bytesOf(8, [0, 2]))),

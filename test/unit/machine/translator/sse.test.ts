@@ -116,6 +116,22 @@ function mixed(r: Random, mode: 32 | 64, memory: () => number): number[] {
   return [...prefix, ...rex(b), 0x0f, opcode, 0xc0 | ((a & 7) << 3) | (b & 7)];
 }
 
+/** PXOR or XORPS of a register with itself, SQRTSD or ADDSD with another. */
+function preamble(r: Random): number[] {
+  const [a, b] = [r.below(4), r.below(4)];
+  const same = 0xc0 | (a << 3) | a;
+  return r.pick([
+    ...[
+      [0x66, 0x0f, 0xef, same],
+      [0x0f, 0x57, same],
+    ],
+    ...[
+      [0xf2, 0x0f, 0x51, 0xc0 | (a << 3) | b],
+      [0xf2, 0x0f, 0x58, 0xc0 | (a << 3) | b],
+    ],
+  ]);
+}
+
 it.each([32, 64] as const)('%i-bit loops that are left anywhere with XMM registers changed', (mode) => {
   const r = new Random(0xd0b1e + mode);
   const m = new TwoTiers(mode);
@@ -129,7 +145,9 @@ it.each([32, 64] as const)('%i-bit loops that are left anywhere with XMM registe
     // ADD EBX, 16 lets accesses run into a page that is not there; SUB ECX, 1; JNZ
     const step = [0x83, 0xc3, 0x10, 0x83, 0xe9, 0x01];
     const length = body.length + step.length + 6;
-    const code = [...body, ...step, 0x0f, 0x85, ...new Uint8Array(Int32Array.of(-length).buffer)];
+    // in front of the loop some registers become zero or are seen to be plain: what is known at its head
+    const before = r.below(4) === 0 ? [] : Array.from({ length: 4 }, () => preamble(r)).flat();
+    const code = [...before, ...body, ...step, 0x0f, 0x85, ...new Uint8Array(Int32Array.of(-length).buffer)];
     for (let register = 0; register < 8; register++) m.vcpu.setReg(register, BigInt(register));
     m.vcpu.setReg(1, 6n);
     m.vcpu.setReg(3, BigInt(faults ? DATA + 4096 - 160 : DATA + 256));
