@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     include: ['test/unit/**/*.test.ts'],
     environment: 'node',
+    // a mistake of the translator fails a test, instead of leaving code interpreted
+    env: { BULKHEAD_STRICT: '1' },
     // building a simulated host commits memory: a few at a time
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/guests/**/*.test.ts', 'test/fuzz/**/*.test.ts'],
     environment: 'node',
+    // a mistake of the translator fails a test, instead of leaving code interpreted
+    env: { BULKHEAD_STRICT: '1' },
     fileParallelism: false,
     testTimeout: 600_000,
     hookTimeout: 600_000,

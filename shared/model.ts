@@ -181,6 +181,8 @@ export const HostStatus = z.object({
   native: z.boolean(),
   /** Bytes of this computer's memory that translated guest code takes (an estimate; bounded, by default at 256 MiB). */
   translatedBytes: z.number().optional(),
+  /** Places of guest code that the translator failed at: they are interpreted, with the same results. */
+  translatorFailures: z.number().optional(),
 });
 export type HostStatus = z.output<typeof HostStatus>;
 

@@ -18,7 +18,7 @@ export interface HostReport {
   domains: HostDomainStatus[];
   freeMiB: number;
   /** See HostStatus. */
-  translatedBytes?: number;
+  translation?: { bytes: number; failed: number };
   memory: { owner: number | 'hypervisor' | null; firstFrame: number; frames: number }[];
   pcpus: { running: number | null; busy: { domid: number; ns: number }[] }[];
 }

@@ -65,7 +65,7 @@ const handlers: Handlers = {
     return {
       domains: h.domains().map((d) => h.domainStatus(d)),
       freeMiB: h.freeMiB(),
-      translatedBytes: h.translatedBytes(),
+      translation: h.translation(),
       memory: h.memoryMap(),
       pcpus: h.pcpuUse(),
     };

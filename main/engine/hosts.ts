@@ -115,7 +115,8 @@ export class Hosts {
         frames: m.frames,
       })),
       native: this.domainsOn(h.spec.name).some((d) => isOnHost(d) && d.spec.mode === 'native'),
-      translatedBytes: h.report?.translatedBytes,
+      translatedBytes: h.report?.translation?.bytes,
+      translatorFailures: h.report?.translation?.failed,
     }));
   }
 

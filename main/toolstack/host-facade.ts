@@ -168,9 +168,10 @@ export class HostFacade implements SimulatedHost {
   freeMiB(): number {
     return this.native ? 0 : this.xen.freeMiB();
   }
-  translatedBytes(): number {
+  translation(): { bytes: number; failed: number } {
     const core = this.native ? this.native.machine.core : this.xen.host.core;
-    return core.tier?.statistics().bytes ?? 0;
+    const { bytes, failed } = core.tier?.statistics() ?? { bytes: 0, failed: 0 };
+    return { bytes, failed };
   }
   memoryMap(): ReturnType<SimulatedHost['memoryMap']> {
     return this.native ? [{ owner: NATIVE, firstFrame: 0, frames: this.spec.memoryMiB * 256 }] : this.xen.memoryMap();

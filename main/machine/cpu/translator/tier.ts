@@ -86,6 +86,8 @@ export interface TierStatistics {
   evicted: number;
   /** Places the translator could not take, and was not asked about again. */
   refused: number;
+  /** Places among them that the translator failed at: its own mistake. They stay interpreted. */
+  failed: number;
   /** Modules translated by this run, and taken from the archive of earlier ones. */
   modules: number;
   loaded: number;
@@ -123,6 +125,7 @@ export class Tier implements CodeListener {
   readonly #covered = new Map<number, number>();
   /** Modules of the archive that have been loaded. */
   readonly #known = new Set<WebAssembly.Module>();
+  #failed = 0;
   #loaded = 0;
   #modules = 0;
   #instructions = 0;
@@ -281,8 +284,12 @@ export class Tier implements CodeListener {
   get outstanding(): number {
     return this.#background?.outstanding ?? 0;
   }
-  #delivered({ order, mode, requests, made, current, milliseconds }: Translation): void {
+  #delivered({ order, mode, requests, made, current, milliseconds, error }: Translation): void {
     for (const { record } of requests) this.#underway.delete(record);
+    if (error !== null) {
+      this.#giveUp(mode, requests, error);
+      return;
+    }
     this.#note(requests, made, milliseconds);
     const alive = current.filter(({ request }) => this.#cache.isCurrent(request));
     const kept = made && alive.length > 0 ? this.#keep(mode, made.module, alive, made.codeBytes) : [];
@@ -291,6 +298,21 @@ export class Tier implements CodeListener {
         order,
         kept.map(({ name, pattern }) => ({ name, pattern })),
       );
+  }
+  /** The translator failed at one of these places: each is tried alone, and the one is interpreted from now on. */
+  #giveUp(mode: 32 | 64, requests: readonly RegionRequest[], error: string): void {
+    const [only, ...others] = requests.filter((request) => this.#cache.isCurrent(request));
+    if (!only) return;
+    if (others.length > 0) {
+      for (const request of [only, ...others]) {
+        this.#underway.add(request.record);
+        this.#background!.order(mode, [request]);
+      }
+      return;
+    }
+    if (process.env.BULKHEAD_STRICT !== undefined) throw new Error(`The translator failed: ${error}`);
+    this.#refused.set(only.record, Infinity);
+    if (this.#failed++ === 0) process.emitWarning(`Guest code stays interpreted: ${error}`, 'TranslatorWarning');
   }
   /** Remembers what was refused; what follows an instruction that is not translated is as hot as it is, and has not been jumped to. */
   #note(
@@ -373,6 +395,7 @@ export class Tier implements CodeListener {
     const { bytes, live, made, reused, invalidated, evicted } = this.#cache;
     return {
       ...{ bytes, regions: live, made, reused, invalidated, evicted, refused: this.#refused.size },
+      failed: this.#failed,
       ...{ modules: this.#modules, loaded: this.#loaded },
       ...{ instructions: this.#instructions, codeBytes: this.#codeBytes },
       ...{ milliseconds: this.#milliseconds, longest: this.#longest },

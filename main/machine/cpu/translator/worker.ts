@@ -30,10 +30,11 @@ function translate({ order, host, mode, pages, requests }: TranslationOrder): Tr
   if (!mem) hosts.set(host, (mem = new CodeCopy()));
   for (const page of pages) mem.take(page);
   const made = translateRegions({ mem }, mode, requests);
-  if (made) keeper?.made(order, mode, made.bytes);
   if (!made) return null;
   const { bytes, functions, covered } = made;
-  return { functions, covered, codeBytes: bytes.length, module: new WebAssembly.Module(bytes) };
+  const module = new WebAssembly.Module(bytes);
+  keeper?.made(order, mode, bytes);
+  return { functions, covered, codeBytes: bytes.length, module };
 }
 
 function hear(notice: TranslationNotice): void {
