@@ -458,19 +458,19 @@ export class TranslatorSemantics extends Semantics {
     if (by === REG.SP) return STACK_PAGE;
     return `${by >= 0 ? by : `page ${disp >> 12}`}${write ? ' written' : ''}`;
   }
-  /** Doubles are aligned everywhere. */
-  private get usesDoubles(): boolean {
-    return this.operands.some((o) => o.kind === 'V');
+  /** Eight bytes are aligned in 64-bit code; in 32-bit code those of SSE are, those of x87 need not be. */
+  private get alignsEight(): boolean {
+    return this.mode === 64 || this.operands.some((o) => o.kind === 'V');
   }
   /**
    * Whether all bytes of an access lie in a remembered page. The last byte alone does not tell: the access may begin in the page in front, whose
-   * memory is elsewhere. Up to four bytes that are not aligned, and doubles, are left to the TLB, which costs one comparison.
+   * memory is elsewhere. What is mostly aligned is left to the TLB where it is not, which costs one comparison.
    */
   private isPage(first: E, bytes: number, at: number): E {
     const wide = this.mode === 64;
     const tag = wide ? Z.ld64(at + LastPage.tag) : Z.ld32(at + LastPage.tag);
     const page = (address: E, mask: number): E => (wide ? address.and(BigInt(mask)) : address.and(mask));
-    if (bytes <= 4 || (bytes === 8 && this.usesDoubles)) return page(first, -4096 | (bytes - 1)).eq(tag);
+    if (bytes <= 4 || (bytes === 8 && this.alignsEight)) return page(first, -4096 | (bytes - 1)).eq(tag);
     const known = this.let(tag);
     return page(first, -4096)
       .eq(known)
