@@ -67,6 +67,12 @@ export const REGION_SLOTS = 65536;
 export const REGION_ORIGINALS = 0xd0_0000;
 /** u32 for each slot: WebAssembly address of the page behind a region's own, if it has code there too. */
 export const REGION_SECOND = 0xd4_0000;
+/**
+ * Regions found by the WebAssembly address of their first byte, for those that go from one to another (translator/chain.ts): u32 that address
+ * (0: none), u32 ModeKey, u32 first record, u32 slot. What is not here may exist all the same.
+ */
+export const REGION_TARGETS = 0xd8_0000;
+export const RegionTarget = { entries: 4096, bytes: 16, address: 0, key: 4, record: 8, slot: 12 } as const;
 /** u32, shifted to bits 24-31: OP.heat of a new record, less than 256 jumps before the tier hears of it if it is not 0. */
 export const HEAT_START = 0x2908;
 /**

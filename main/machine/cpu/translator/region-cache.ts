@@ -5,6 +5,7 @@
 
 import type { HostMemory } from '../host-memory.ts';
 import { FIRST_REGION, OP, PAGE, RAM_BASE, REGION_ORIGINALS, REGION_SECOND, REGION_SLOTS } from '../layout.ts';
+import { forgetTarget } from './chain.ts';
 import { firstByte, mapOf, matches, placeOf, recordAt, spansPages, type CodePattern } from './code-pattern.ts';
 import type { RegionPlace } from './interface.ts';
 
@@ -206,6 +207,7 @@ export class RegionCache {
     const handler = (request.record + OP.handler) >> 1;
     // an overwritten record has lost its handler already
     if (u16[handler] === slot) u16[handler] = u16[(REGION_ORIGINALS >> 1) + slot]!;
+    forgetTarget(this.#mem, RAM_BASE + request.frame * PAGE + template.pattern.entry, slot);
     module.table.set(slot, null);
     this.#free.push(slot);
     for (const frame of frames) {
