@@ -22,6 +22,7 @@ import {
   ALONE,
   ARENA,
   BUDGET_ENDED,
+  CALL_DEPTH,
   F,
   FIRST_REGION,
   Next,
@@ -196,6 +197,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
     [],
     ['i32'],
     (f) => {
+      f.st32(Z, CALL_DEPTH, 0);
       const op = f.let(Z);
       const fuel = f.let(Z.ld32(STATE + F.fuel));
       const status = f.local('i32');

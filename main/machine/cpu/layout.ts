@@ -80,6 +80,12 @@ export const HEAT_START = 0x2908;
  * linear address (i64, or u32 in 32-bit code) or TLB_INVALID, and what makes it a WebAssembly address (u32).
  */
 export const LastPage = { first: 0x2a00, bytes: 16, tag: 0, addend: 8 } as const;
+/**
+ * Calls of translated code that wait for the guest function to return (translator/region-frame.ts): u32 how many, and for each, outermost first, the
+ * u64 address it has to return to.
+ */
+export const CALL_DEPTH = 0x2a80;
+export const CALL_RETURNS = 0x2a88;
 /** u32: not 0 if the last run ended with its budget: where it goes on has not been jumped to. */
 export const BUDGET_ENDED = 0x2930;
 /** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */

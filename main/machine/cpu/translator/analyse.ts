@@ -57,7 +57,12 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
     }
   }
   const lengths = facts.map((all) => all.length);
-  const longest = longestPaths(flow, successors, lengths, entries);
+  // behind a call that left the fuel is looked at
+  const onward = successors.map((all, n) => {
+    const behind = region.blocks[n]?.behindCall ?? null;
+    return behind === null ? all : all.filter((to) => to !== (dispatched.via(n, behind) ?? behind));
+  });
+  const longest = longestPaths(flow, onward, lengths, entries);
   return { mode, region, dispatched, flow, facts, longest, liveAtStart, wanted };
 }
 

@@ -8,7 +8,7 @@ import { mapOf } from './code-pattern.ts';
 import { LONGEST_WAY, type CodeMemory, type RegionRequest } from './interface.ts';
 import type { Handler } from '../handlers.ts';
 import { crossHandler, decodeTables } from '../interpreter.ts';
-import { OP, OpFlag, PAGE, SLOT_PAGE_BASE, Seg } from '../layout.ts';
+import { HEAT_START, OP, OpFlag, PAGE, SLOT_PAGE_BASE, Seg } from '../layout.ts';
 import { CROSS_BYTES, CROSS_DECODED } from '../traces.ts';
 import { conditions } from '../../isa/data.ts';
 import { findIndirectTargets, type IndirectTargets } from './indirect-targets.ts';
@@ -16,6 +16,9 @@ import { readOperationRecord, type OperationRecord } from './operation-record.ts
 
 /** Places a return of the region may go to without leaving it. */
 const RETURN_SITES = 12;
+/** Returns from a call, modulo 256, for which a region that has fewer than `WORTH_CALLING` instructions so far goes on behind it. */
+const SEEN = 16;
+const WORTH_CALLING = 64;
 const CONDITIONAL = new Set([...conditions.map(({ name }) => `j${name}`), 'loop', 'loope', 'loopne', 'jcxz']);
 const STRINGS = new Set(['movs', 'cmps', 'stos', 'lods', 'scas']);
 /** Repeated, these are done as bulk operations where they can be. */
@@ -50,8 +53,12 @@ export interface Block {
   readonly instructions: RegionInstruction[];
   /** Blocks of the region that control can go to, once for each way there. */
   readonly successors: number[];
+  /** The block (one of `successors`, too) behind a call that may leave the region: control comes back to it; else null. */
+  readonly behindCall: number | null;
 }
 export interface Region {
+  /** ModeKey of its code. */
+  readonly key: number;
   /** Block 0 is the entry. */
   readonly blocks: readonly Block[];
   /** Block that begins at a page offset. */
@@ -113,6 +120,13 @@ class Pages {
     this.maps = this.#second === 0 ? [this.first] : [this.first, this.#second];
     this.end = this.maps.length * PAGE;
   }
+  /** How often the record at an offset was jumped to, modulo 256; 0 if there is none. */
+  jumps(offset: number): number {
+    const { u32, view } = this.#mem;
+    const map = offset < PAGE ? this.first : this.#second;
+    const address = offset < this.end ? u32[(map >> 2) + (offset % PAGE)]! : 0;
+    return address === 0 ? 0 : (view.getUint8(address + OP.heat) - (u32[HEAT_START >> 2]! >>> 24)) & 255;
+  }
   /** The instruction at an offset, with everything that is relative to a page relative to the first; null if none is decoded there. */
   at(offset: number): { record: OperationRecord; handler: Handler; spanning: Uint8Array | null } | null {
     const { u32, view } = this.#mem;
@@ -168,9 +182,11 @@ function reachable(mem: CodeMemory, pages: Pages, mode: 32 | 64, entry: number):
       let guesses: readonly number[] = [];
       if (onward === 'indirect' && routine === undefined) {
         known ??= findIndirectTargets(mem, pages.maps);
-        guesses = name === 'call' ? known.callsFrom(at) : known.jumpsFrom(at);
+        guesses = name === 'call' ? known.callsFrom(at).filter((to) => to !== next) : known.jumpsFrom(at);
       }
-      const comesBack = name === 'call' && (target !== null || guesses.length > 0);
+      const comesBack =
+        name === 'call' &&
+        (target !== null || guesses.length > 0 || (found.size < WORTH_CALLING && pages.jumps(next) >= SEEN));
       found.set(at, { instruction: { record, handler, onward, spanning }, next, target, guesses, comesBack });
       if (target !== null) waiting.push(target);
       waiting.push(...guesses);
@@ -237,6 +253,7 @@ export function findRegion(mem: CodeMemory, mode: 32 | 64, request: RegionReques
   const blocks = [...blockAt.keys()].map((start): Block => {
     const instructions: RegionInstruction[] = [];
     const successors: number[] = [];
+    let behindCall: number | null = null;
     const edge = (to: number | null): void => {
       const block = to === null ? undefined : blockAt.get(to);
       if (block !== undefined) successors.push(block);
@@ -252,9 +269,13 @@ export function findRegion(mem: CodeMemory, mode: 32 | 64, request: RegionReques
       edge(here.target);
       if (onward === 'next' || onward === 'conditional') edge(here.next);
       for (const to of targets.get(at) ?? []) edge(to);
+      if (here.comesBack && found.has(here.next) && !(here.target !== null && blockAt.has(here.target))) {
+        behindCall = blockAt.get(here.next) ?? null;
+        edge(here.next);
+      }
       break;
     }
-    return { instructions, successors };
+    return { instructions, successors, behindCall };
   });
-  return { blocks, blockAt, targets };
+  return { key: request.key, blocks, blockAt, targets };
 }

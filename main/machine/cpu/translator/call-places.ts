@@ -1,4 +1,4 @@
-// Places where control comes from anywhere: where functions begin, and where they come back to.
+// Places where control comes from anywhere: where functions begin.
 // Invariant: what is found here decides only what is translated, and when.
 
 import { OP } from '../layout.ts';
@@ -7,7 +7,7 @@ import type { CodeMemory } from './interface.ts';
 import { originalHandler } from './operation-record.ts';
 
 /**
- * Whether some decoded call of a page goes to a place of it, or comes back there.
+ * Whether some decoded call of a page goes to a place of it.
  * @param map address of the page's map of records
  * @param place page offset
  */
@@ -17,10 +17,9 @@ export function belongsToCall(mem: CodeMemory, map: number, place: number): bool
   for (let at = 0; at < 4096; at++) {
     const record = u32[(map >> 2) + at]!;
     if (record === 0) continue;
-    const behind = at + view.getUint8(record + OP.length) === place;
-    if (!behind && view.getBigInt64(record + OP.imm, true) !== BigInt(place)) continue;
+    if (view.getBigInt64(record + OP.imm, true) !== BigInt(place)) continue;
     const handler = handlers[originalHandler(view, view.getUint16(record + OP.handler, true)) - 1];
-    if (handler?.instruction.name === 'call' && (behind || handler.operands[0]?.kind === 'J')) return true;
+    if (handler?.instruction.name === 'call' && handler.operands[0]?.kind === 'J') return true;
   }
   return false;
 }

@@ -5,6 +5,8 @@
 export const RegionExit = {
   /** F.rip is where to go on; F.fuel, registers and flags are exact. (The value of Next.Jump.) */
   Left: 1,
+  /** The same, where the call that waits last (CALL_DEPTH) comes back to. Only for that call: nobody else sees it. */
+  Returned: 5,
   /** A fault is pending (F.faultVector); F.rip is the faulting instruction, which has not retired and is not counted in F.fuel. */
   Fault: 6,
   // Fuel: the address of the operation record at F.rip. Not enough fuel for the way to the next check, or an instruction that translated code

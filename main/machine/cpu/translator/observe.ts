@@ -33,10 +33,10 @@ export function declareShared(m: ModuleBuilder, mode: 32 | 64, names: ReadonlySe
 
 const kept: Record<32 | 64, Map<string, Observed>> = { 32: new Map(), 64: new Map() };
 
-/** Immediates matter as constants that decide a branch (counts of shifts); they are small. */
+/** Immediates matter as constants that decide a branch: counts of shifts, of which all bytes are possible (a count of 0x60 is none). */
 const keyOf = ({ handler, record }: RegionInstruction): string => {
   const { reg, rm, base, index, flags, seg, imm, disp } = record;
-  const small = imm >= 0n && imm < 64n ? imm : '';
+  const small = imm >= 0n && imm < 256n ? imm : '';
   return `${handler.id} ${reg} ${rm} ${base} ${index} ${flags} ${seg} ${small} ${base < 128 ? '' : disp >> 12}`;
 };
 

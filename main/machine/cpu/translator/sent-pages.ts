@@ -4,7 +4,7 @@
 import { CodePage } from '../code-cache.ts';
 import type { HostMemory } from '../host-memory.ts';
 import { crossHandler } from '../interpreter.ts';
-import { FIRST_REGION, OP, OP_BYTES, PAGE, PAGE_CODE, RAM_BASE, REGION_ORIGINALS } from '../layout.ts';
+import { FIRST_REGION, HEAT_START, OP, OP_BYTES, PAGE, PAGE_CODE, RAM_BASE, REGION_ORIGINALS } from '../layout.ts';
 import { CROSS_BYTES, CROSS_DECODED } from '../traces.ts';
 
 export interface SentPage {
@@ -13,6 +13,8 @@ export interface SentPage {
   readonly map: number;
   /** ModeKey of its records. */
   readonly key: number;
+  /** The heat records begin with, as in HEAT_START. */
+  readonly heat: number;
   /** Of each record its page offset, its address and its words; NOWHERE for what belongs to the record in front. */
   readonly records: Uint32Array<ArrayBuffer>;
 }
@@ -46,7 +48,7 @@ export function packPage({ u16, u32 }: HostMemory, frame: number, map: number, w
     put(NOWHERE, record + CROSS_DECODED);
     put(NOWHERE, record + CROSS_BYTES);
   }
-  return { frame, map, key: words[CodePage.key >> 2]!, records };
+  return { frame, map, key: words[CodePage.key >> 2]!, heat: u32[HEAT_START >> 2]!, records };
 }
 
 /** A copy of what translation reads of one host's memory. It grows to the highest address it has been sent. */
@@ -55,11 +57,12 @@ export class CodeCopy {
   readonly u32 = new Uint32Array(this.#buffer);
   readonly view = new DataView(this.#buffer);
 
-  take({ frame, map, key, records }: SentPage): void {
+  take({ frame, map, key, heat, records }: SentPage): void {
     let end = map + CodePage.bytes;
     for (let at = 0; at < records.length; at += SENT_WORDS) end = Math.max(end, records[at + 1]! + OP_BYTES);
     if (end > this.#buffer.byteLength) this.#buffer.resize(Math.min(RAM_BASE, Math.ceil(end / 2 ** 24) * 2 ** 24));
     const { u32 } = this;
+    u32[HEAT_START >> 2] = heat;
     u32[(PAGE_CODE >> 2) + frame] = map;
     u32.fill(0, map >> 2, (map + CodePage.bytes) >> 2);
     u32[(map + CodePage.key) >> 2] = key;

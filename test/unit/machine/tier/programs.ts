@@ -65,6 +65,8 @@ export function program(r: Random, mode: 32 | 64): number[] {
   for (let n = 1 + r.below(4); n > 0; n--) {
     define();
     out.push(0xc3);
+    // callers in another page
+    if (r.once(2)) out.push(...Array<number>(4096 - (out.length & 4095)).fill(0xcc));
   }
   out.splice(1, 4, ...word32(out.length - 5));
   define();
