@@ -53,13 +53,8 @@ function runBoth(both: Both, passes: number, budgets: readonly number[]): void {
 
 describe.each([32, 64] as const)('%i-bit code', (mode) => {
   const wide = mode === 64 ? [0x48] : [];
-  /** Maps the page at a linear address to that of another. */
+  /** Address of the page table's entry for a linear address. */
   const entryOf = (linear: number): number => TABLE + (linear >> 12) * (mode === 64 ? 8 : 4);
-  /** mov dword [address], value */
-  const store = (address: number, value: number): number[] =>
-    mode === 64
-      ? [0xc7, 0x04, 0x25, ...word32(address), ...word32(value)]
-      : [0xc7, 0x05, ...word32(address), ...word32(value)];
   const load = (address: number): number[] =>
     mode === 64 ? [0x8b, 0x1c, 0x25, ...word32(address)] : [0x8b, 0x1d, ...word32(address)];
 
