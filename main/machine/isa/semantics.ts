@@ -370,6 +370,10 @@ export abstract class Semantics {
   sseInexactKnown(): E {
     return this.state('mxcsr').and(MXCSR_PRECISION);
   }
+  /** i64: bit 62 is set if MXCSR.PE is known to be, all others are clear. */
+  sseInexactBit(): E {
+    return this.sseInexactKnown().zx().shl(57n);
+  }
 }
 
 /** Loads a value of `size` bits. */

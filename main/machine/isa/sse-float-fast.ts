@@ -23,6 +23,11 @@ interface Lane {
   outside: (bits: E, lowest: 1 | 2) => E;
   /** Not a zero, of either sign. */
   nonzero: (bits: E) => E;
+  /**
+   * Has the bit below the sign set for a normal number in the middle half of all exponents: a quarter of their range more brings those, and only those,
+   * into the upper half. Several of them and-ed say so of all.
+   */
+  middle: (bits: E) => E;
 }
 /** (bits << 1) - lowest < span, unsigned, or a zero. */
 const within = (bits: E, t: 'i32' | 'i64', exponentBits: number, lowest: number): E => {
@@ -56,7 +61,8 @@ const SINGLE: Lane = {
   plain: (b) => within(b, 'i32', 8, 1),
   safe: (b) => within(b, 'i32', 8, 2),
   outside: (b, lowest) => outside(b, 'i32', 8, lowest),
-  nonzero: (b) => b.shl(1).ne(0),
+  nonzero: (b) => b.and(0x7fff_ffff).ne(0),
+  middle: (b) => b.add(1 << 29),
 };
 const DOUBLE: Lane = {
   bytes: 8,
@@ -68,8 +74,11 @@ const DOUBLE: Lane = {
   plain: (b) => within(b, 'i64', 11, 1),
   safe: (b) => within(b, 'i64', 11, 2),
   outside: (b, lowest) => outside(b, 'i64', 11, lowest),
-  nonzero: (b) => b.shl(1n).ne(0),
+  nonzero: (b) => b.and(0x7fff_ffff_ffff_ffffn).ne(0),
+  middle: (b) => b.add(1n << 61n),
 };
+/** Whether the bits of a double are a zero or a normal number (i32 0 or 1). */
+export const isPlainDouble = DOUBLE.plain;
 const lanesOf = (column: string): { lane: Lane; count: number } => {
   const lane = column === 'np' || column === 'f3' ? SINGLE : DOUBLE;
   return { lane, count: column === 'f3' || column === 'f2' ? 1 : 16 / lane.bytes };
@@ -152,15 +161,34 @@ function arithmetic(s: Semantics, opcode: number, column: string): void {
   const { f } = s;
   const { a, b, plain, write } = operands(s, lane, count);
   const scalar = lane === DOUBLE && count === 1;
+  const x = a.map((bits) => s.let(lane.toFloat(bits)));
+  const y = b.map((bits) => s.let(lane.toFloat(bits)));
+  const unchecked = [...(unary || plain[0] ? [] : a), ...(plain[1] ? [] : b)];
+  const results = x.map((_, n) => {
+    if (choice) return s.let(select(opcode === 0x5d ? x[n]!.flt(y[n]!) : x[n]!.fgt(y[n]!), a[n]!, b[n]!));
+    return s.let(lane.toBits(compute(opcode, x[n]!, y[n]!)));
+  });
+  // nearly always everything is far from the ends of the range, and PE is set: one test for all of it
+  const tested = [...unchecked, ...(choice ? [] : results)].map(lane.middle);
+  if (!choice) tested.push(lane.int === 'i64' ? s.sseInexactBit() : s.sseInexactBit().shrU(32n).lo());
   f.block((rare) => {
-    if (!unary && !plain[0]) for (const bits of a) insistPlain(s, rare, lane, bits);
-    if (!plain[1]) for (const bits of b) insistPlain(s, rare, lane, bits);
-    const results = a.map((_, n) => {
-      const x = s.let(lane.toFloat(a[n]!));
-      const y = s.let(lane.toFloat(b[n]!));
-      if (choice) return s.let(select(opcode === 0x5d ? x.flt(y) : x.fgt(y), a[n]!, b[n]!));
-      return oneResult(s, rare, opcode, lane, { a: a[n]!, b: b[n]!, x, y });
-    });
+    const exactly = (): void => {
+      for (const bits of unchecked) insistPlain(s, rare, lane, bits);
+      if (choice) return;
+      results.forEach((bits, n) =>
+        insistRight(s, rare, opcode, lane, { bits, a: a[n]!, b: b[n]!, x: x[n]!, y: y[n]! }),
+      );
+    };
+    if (tested.length > 0)
+      f.if(
+        tested
+          .reduce((all, t) => all.and(t))
+          .shl(konst(lane.int, 1))
+          .geS(konst(lane.int, 0)),
+        exactly,
+        undefined,
+        false,
+      );
     write(results);
     if (scalar) {
       if (!inMemory(s, 1)) s.noteLowPlain(1);
@@ -170,41 +198,53 @@ function arithmetic(s: Semantics, opcode: number, column: string): void {
   });
 }
 
-/** Bits of a result of plain operands that raises nothing new; leaves for `rare` if it might. */
-function oneResult(
+function compute(opcode: number, x: E, y: E): E {
+  switch (opcode) {
+    case 0x51:
+      return y.sqrt();
+    case 0x58:
+      return x.add(y);
+    case 0x5c:
+      return x.sub(y);
+    case 0x59:
+      return x.mul(y);
+    default:
+      return x.div(y);
+  }
+}
+
+/** Leaves for `rare` unless the result of plain operands (`bits`, of `a` and `b`, which are `x` and `y` as numbers) is right and raises nothing new. */
+function insistRight(
   s: Semantics,
   rare: Label,
   opcode: number,
   lane: Lane,
-  { a, b, x, y }: Record<'a' | 'b' | 'x' | 'y', E>,
-): E {
+  { bits, a, b, x, y }: Record<'bits' | 'a' | 'b' | 'x' | 'y', E>,
+): void {
   const { f } = s;
   const known = (): E => s.sseInexactKnown();
-  const result = (r: E): E => s.let(lane.toBits(r));
   /** A result in range needs PE; a zero is right, and exact, unless `underflow` says that it cannot be. */
-  const check = (bits: E, underflow: E | null): E => {
+  const check = (underflow: E | null): void =>
     f.if(
       lane.outside(bits, 2),
       () => f.brIf(rare, underflow ? lane.nonzero(bits).or(underflow) : lane.nonzero(bits), false),
       () => f.brIf(rare, known().eqz(), false),
       false,
     );
-    return bits;
-  };
   switch (opcode) {
     case 0x51:
       // a negative operand makes a NaN, which is outside; -0 stays
-      return check(result(y.sqrt()), null);
+      check(null);
+      return;
     case 0x58:
     case 0x5c: {
-      const y1 = opcode === 0x58 ? y : s.let(y.neg());
-      const r = s.let(x.add(y1));
-      const bits = result(r);
       insist(s, rare, lane.outside(bits, 2), () => lane.nonzero(bits));
       f.if(
         known().eqz(),
         () => {
           // Knuth's exact error of a sum: zero if nothing was lost
+          const y1 = opcode === 0x58 ? y : s.let(y.neg());
+          const r = s.let(lane.toFloat(bits));
           const v = s.let(r.sub(x));
           const error = x.sub(r.sub(v)).add(y1.sub(v));
           f.brIf(rare, lane.nonzero(lane.toBits(error)), false);
@@ -212,13 +252,14 @@ function oneResult(
         undefined,
         false,
       );
-      return bits;
+      return;
     }
     case 0x59:
-      return check(result(x.mul(y)), lane.nonzero(a).and(lane.nonzero(b)));
+      check(lane.nonzero(a).and(lane.nonzero(b)));
+      return;
     default:
       f.brIf(rare, lane.nonzero(b).eqz(), false);
-      return check(result(x.div(y)), lane.nonzero(a));
+      check(lane.nonzero(a));
   }
 }
 

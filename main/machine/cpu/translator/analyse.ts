@@ -28,7 +28,7 @@ export interface Analysed {
 export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls: Set<string>): Analysed {
   const dispatched = addDispatchBlocks(region.blocks.map((b) => b.successors));
   const { successors, entries } = dispatched;
-  const flow = analyseFlow(successors);
+  const flow = analyseFlow(successors, dispatched.entry);
   const facts = successors.map((_, n) =>
     (region.blocks[n]?.instructions ?? []).map((instruction) => {
       const seen = observer.observe(instruction);
@@ -38,11 +38,13 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
   );
   const liveAtStart = facts.map(() => false);
   const wanted = facts.map((all) => all.map(() => true));
+  const doubles = facts.some((all) => all.some((x) => x.doubles.size > 0));
   for (let changed = true; changed;) {
     changed = false;
     for (const n of flow.order.toReversed()) {
-      // an edge into a head may leave for want of fuel
-      const ends = !entries.has(n) && (leaves(region, n) || successors[n]!.some((s) => flow.heads.has(s)));
+      // an edge into a head may leave for want of fuel, or because of a double that is not plain
+      const toHead = successors[n]!.some((s) => flow.heads.has(s));
+      const ends = entries.has(n) ? toHead && doubles : toHead || leaves(region, n);
       let live = ends || successors[n]!.some((s) => liveAtStart[s]!);
       for (let i = facts[n]!.length - 1; i >= 0; i--) {
         const x = facts[n]![i]!;

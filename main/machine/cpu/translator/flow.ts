@@ -28,11 +28,11 @@ export const retreats = (flow: Pick<Flow, 'place'>, from: number, to: number): b
 const contains = (whole: ReadonlySet<number>, part: ReadonlySet<number>): boolean =>
   [...part].every((n) => whole.has(n));
 
-function postorder(successors: readonly (readonly number[])[]): number[] {
+function postorder(successors: readonly (readonly number[])[], entry: number): number[] {
   const seen = new Uint8Array(successors.length);
   const out: number[] = [];
-  const stack: [number, number][] = [[0, 0]];
-  seen[0] = 1;
+  const stack: [number, number][] = [[entry, 0]];
+  seen[entry] = 1;
   while (stack.length) {
     const top = stack.at(-1)!;
     const next = successors[top[0]]![top[1]++];
@@ -45,20 +45,20 @@ function postorder(successors: readonly (readonly number[])[]): number[] {
   return out;
 }
 
-/** @param successors of each block; block 0 is the entry. */
-export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
-  const order = postorder(successors).reverse();
+/** @param successors of each block */
+export function analyseFlow(successors: readonly (readonly number[])[], entry = 0): Flow {
+  const order = postorder(successors, entry).reverse();
   const place = successors.map(() => -1);
   order.forEach((block, n) => (place[block] = n));
   const predecessors: number[][] = successors.map(() => []);
   for (const block of order) for (const next of new Set(successors[block])) predecessors[next]!.push(block);
   // immediate dominators (Cooper, Harvey, Kennedy)
   const idom = successors.map(() => -1);
-  idom[0] = 0;
+  idom[entry] = entry;
   for (let changed = true; changed;) {
     changed = false;
     for (const block of order) {
-      if (block === 0) continue;
+      if (block === entry) continue;
       let best = -1;
       for (const p of predecessors[block]!) {
         if (idom[p] === -1) continue;
@@ -129,7 +129,7 @@ export function analyseFlow(successors: readonly (readonly number[])[]): Flow {
     }
   }
   const dominated: number[][] = successors.map(() => []);
-  for (const block of order) if (block !== 0) dominated[idom[block]!]!.push(block);
+  for (const block of order) if (block !== entry) dominated[idom[block]!]!.push(block);
   return { order, place, heads, joins, dominated, depth, innermost, reducible };
 }
 

@@ -58,13 +58,14 @@ export class Observer {
     const f = m.scratch();
     const word = f.local('i32');
     const double = f.local('f64');
+    const wide = f.local('i64');
     const address = f.local(this.#mode === 64 ? 'i64' : 'i32');
     const nowhere = (): void => f.unreachable();
     const state: RegionState = {
       registers: Array.from({ length: 16 }, () => address),
       flags: new RegionFlags(f, []),
-      ...{ doubles: Array.from({ length: 16 }, () => double), plain: new Set() },
-      ...{ pageBase: address, tlb: word, inexact: word, segmentBase: () => address, lastPage: () => null, before: 0 },
+      ...{ doubles: Array.from({ length: 16 }, () => double), isPlain: () => false, setPlain: () => {} },
+      ...{ pageBase: address, tlb: word, inexact: wide, segmentBase: () => address, lastPage: () => null, before: 0 },
       ...{ bail: nowhere, go: nowhere, goTo: nowhere, callRoutine: () => {} },
     };
     return (this.#scratch = { f, state });
@@ -73,7 +74,6 @@ export class Observer {
     const { f, state } = this.#prepare();
     f.w.n = 0;
     state.flags.at = null;
-    state.plain.clear();
     const s = new TranslatorSemantics(f, this.#mode, instruction, state, wanted);
     f.scope(() => s.writeInstruction());
     return s.facts;

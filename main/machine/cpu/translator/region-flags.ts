@@ -1,5 +1,6 @@
 // The arithmetic flags while a region is written: what the last instruction that set them left behind is only remembered, in its operands'
-// own width, and worked out where somebody looks. The state's own form (ccR, ccA, ccB and a kind) is made at exits and where paths join.
+// own width, and worked out where somebody looks. The state's own form (ccR, ccA, ccB and a kind) is written, to the state itself, at exits and
+// where paths join: it lives in no local.
 // At the head of a loop they may be either in the state's form or as its last pass left them (loop-flags.ts); a variable says which.
 // Invariant: `at` describes the flags at this point of the code; the locals it names are not written until it is replaced.
 
@@ -23,6 +24,8 @@ interface Whole {
   /** CF is still the one of the state's form, which is untouched. */
   readonly carryOfState?: boolean;
   readonly shift?: ShiftKind;
+  /** The result is kept, also of a sum or difference. */
+  readonly resultKept?: boolean;
   /** Where result and operands are besides. */
   readonly sources?: Sources;
 }
@@ -46,6 +49,11 @@ export type FlagsAt = Whole | Over | Either | null;
 export type WholeFlags = Whole;
 
 const Z = i32(0);
+const state64 = (field: number): E => Z.ld64(STATE + field);
+
+/** Sums and differences: their result is not kept, it is worked out again where somebody wants it. */
+const followsFromOperands = ({ what, kind, resultKept }: Pick<Whole, 'what' | 'kind' | 'resultKept'>): boolean =>
+  what === 'kind' && !resultKept && (kind === FlagKind.Add || kind === FlagKind.Sub);
 
 /** Forms that bails find most often; all of them are settled from the same locals of the function. */
 export function sharedForms(mode: 32 | 64): readonly WholeFlags[] {
@@ -69,13 +77,7 @@ export function formText(at: FlagsAt): string | null {
 
 export class RegionFlags {
   at: FlagsAt = null;
-  /** Somewhere in the region they are set: the exits write them back. */
-  changed = false;
   readonly #f: FunctionBuilder;
-  readonly #ccR: Local;
-  readonly #ccA: Local;
-  readonly #ccB: Local;
-  readonly #kind: Local;
   readonly #narrow: { r: Local; a: Local; b: Local; c: Local };
   readonly #wide: { r: Local; a: Local; b: Local };
   readonly #over: { cf: Local; of: Local; r32: Local; r64: Local };
@@ -90,40 +92,14 @@ export class RegionFlags {
   readonly looked = new Set<number>();
   readonly stepped = new Set<number>();
 
-  /**
-   * Reads the state's flags into locals of the function.
-   * @param registers general registers, as RegionState has them
-   */
+  /** @param registers general registers, as RegionState has them */
   constructor(f: FunctionBuilder, registers: readonly (Local | null)[]) {
     this.#f = f;
     this.#registers = registers;
-    this.#ccR = f.let(Z.ld64(STATE + F.ccR));
-    this.#ccA = f.let(Z.ld64(STATE + F.ccA));
-    this.#ccB = f.let(Z.ld64(STATE + F.ccB));
-    this.#kind = f.let(Z.ld32(STATE + F.ccOp));
     this.#narrow = { r: f.local('i32'), a: f.local('i32'), b: f.local('i32'), c: f.local('i32') };
     this.#wide = { r: f.local('i64'), a: f.local('i64'), b: f.local('i64') };
     this.#settled = f.let(i32(1));
     this.#over = { cf: f.local('i32'), of: f.local('i32'), r32: f.local('i32'), r64: f.local('i64') };
-  }
-
-  /** Writes them to the state; they must be in its form (`settle`). */
-  spill(): void {
-    const f = this.#f;
-    if (!this.changed) return;
-    f.st64(Z, STATE + F.ccR, this.#ccR);
-    f.st64(Z, STATE + F.ccA, this.#ccA);
-    f.st64(Z, STATE + F.ccB, this.#ccB);
-    f.st32(Z, STATE + F.ccOp, this.#kind);
-  }
-
-  /** Reads the state's flags again. */
-  reload(): void {
-    this.#f.set(this.#ccR, Z.ld64(STATE + F.ccR));
-    this.#f.set(this.#ccA, Z.ld64(STATE + F.ccA));
-    this.#f.set(this.#ccB, Z.ld64(STATE + F.ccB));
-    this.#f.set(this.#kind, Z.ld32(STATE + F.ccOp));
-    this.at = null;
   }
 
   // ---- setting
@@ -144,8 +120,7 @@ export class RegionFlags {
   }
   /** Values may read old flags only through locals of their own. */
   setKind(kind: number, size: Size, r: E, a?: E, b?: E): void {
-    this.changed = true;
-    this.#setResult(size, r);
+    if (!followsFromOperands({ what: 'kind', kind })) this.#setResult(size, r);
     if (kind === FlagKind.Explicit) {
       this.#f.set(this.#narrow.a, a!);
       this.#f.set(this.#narrow.b, b!);
@@ -154,14 +129,12 @@ export class RegionFlags {
     this.at = { what: 'kind', size, kind, ...(related ? { sources: this.#sources(r, a, b) } : {}) };
   }
   setImage(image: E): void {
-    this.changed = true;
     const v = this.#f.let(image);
     this.#f.set(this.#wide.a, v.zx());
     this.#f.set(this.#wide.r, select(v.and(0x40), i64(0), i64(1)));
     this.at = { what: 'kind', size: 64, kind: FlagKind.Raw };
   }
   setStep(size: Size, r: E, delta: 1 | -1): void {
-    this.changed = true;
     const { at } = this;
     if (at?.what === 'either') this.stepped.add(at.head);
     const whole = at?.what === 'either' ? (at.form?.whole ?? null) : at;
@@ -172,14 +145,12 @@ export class RegionFlags {
     this.at = { what: 'step', size, kind: FlagKind.Explicit, delta, carryOfState, sources: this.#sources(r) };
   }
   setCarried(subtract: boolean, size: Size, r: E, a: E, b: E, c: E): void {
-    this.changed = true;
     this.#setResult(size, r);
     this.#setOperands(size, a, b);
     this.#f.set(this.#narrow.c, c);
     this.at = { what: 'carried', size, kind: subtract ? FlagKind.Sub : FlagKind.Add };
   }
   setShift(shift: ShiftKind, size: Size, a: E, c: E, r: E): void {
-    this.changed = true;
     this.#setResult(size, r);
     if (size === 64) this.#f.set(this.#wide.a, a);
     else this.#f.set(this.#narrow.a, a);
@@ -191,13 +162,11 @@ export class RegionFlags {
     return at?.what === 'over' ? at.base : at;
   }
   setRotate(left: boolean, size: Size, r: E): void {
-    this.changed = true;
     const base = this.#base();
     this.#f.set(size === 64 ? this.#over.r64 : this.#over.r32, r);
     this.at = { what: 'over', size, rotate: left ? 'left' : 'right', of: true, base };
   }
   setCarryOverflow(cf: E, of: E | null): void {
-    this.changed = true;
     const c = this.#f.let(cf);
     const o = of ?? (this.#known()?.what === 'over' ? this.flag('of') : null);
     if (o) this.#f.set(this.#over.of, o);
@@ -207,16 +176,21 @@ export class RegionFlags {
 
   // ---- reading
 
-  #extended(v: Local, size: Size): E {
+  #extended(v: E, size: Size): E {
     return (size === 8 ? v.sx8() : size === 16 ? v.sx16() : v).sx();
   }
+  #result(at: Whole): E {
+    const { r, a, b } = at.size === 64 ? this.#wide : this.#narrow;
+    if (!followsFromOperands(at)) return r;
+    return at.kind === FlagKind.Add ? a.add(b) : a.sub(b);
+  }
   #r64(at: Whole): E {
-    return at.size === 64 ? this.#wide.r : this.#extended(this.#narrow.r, at.size);
+    return at.size === 64 ? this.#result(at) : this.#extended(this.#result(at), at.size);
   }
   /** An operand of an addition or subtraction in the narrowest form that compares right. */
   #operand(which: 'a' | 'b' | 'r', at: Whole, signed: boolean): E {
-    if (at.size === 64) return this.#wide[which];
-    const v = this.#narrow[which];
+    const v = which === 'r' ? this.#result(at) : (at.size === 64 ? this.#wide : this.#narrow)[which];
+    if (at.size === 64) return v;
     if (at.size === 32) return v;
     if (signed) return at.size === 8 ? v.sx8() : v.sx16();
     return v.and(at.size === 8 ? 0xff : 0xffff);
@@ -235,13 +209,13 @@ export class RegionFlags {
   }
   #whole(name: FlagName, at: Whole | null): E {
     const f = this.#f;
-    if (name === 'zf') return at ? this.#zero(at) : this.#ccR.eqz();
+    if (name === 'zf') return at ? this.#zero(at) : state64(F.ccR).eqz();
     if (at === null) {
-      const state = [this.#kind, this.#ccR, this.#ccA, this.#ccB];
+      const state = [Z.ld32(STATE + F.ccOp), state64(F.ccR), state64(F.ccA), state64(F.ccB)];
       if (name !== 'cf') return f.call(`kind_${name}`, ...state);
       // Raw and Explicit, which loops with INC and DEC leave behind
-      const result = f.let(this.#ccA.lo().and(1));
-      f.if(this.#kind.gtU(FlagKind.Explicit), () => f.set(result, f.call('kind_cf', ...state)));
+      const result = f.let(state64(F.ccA).lo().and(1));
+      f.if(Z.ld32(STATE + F.ccOp).gtU(FlagKind.Explicit), () => f.set(result, f.call('kind_cf', ...state)));
       return result;
     }
     const { c } = this.#narrow;
@@ -265,7 +239,7 @@ export class RegionFlags {
           flagOfKind('cf', carry, value('r'), value('a'), value('b')),
           flagOfKind('cf', at.kind, value('r'), value('a'), value('b')),
         );
-      return this.#whole(name, { ...at, what: 'kind' });
+      return this.#whole(name, { ...at, what: 'kind', resultKept: true });
     }
     if (name === 'pf') return flagOfKind('pf', FlagKind.Explicit, this.#r64(at), Z, Z);
     if (at.what === 'step') {
@@ -430,16 +404,15 @@ export class RegionFlags {
       return wide ? register : register.lo();
     };
     const sum = whole.kind === FlagKind.Add;
-    const binary = whole.what === 'kind' && (sum || whole.kind === FlagKind.Sub);
+    const binary = followsFromOperands(whole);
     const [x, y] = [a && value(a), b && value(b)];
     const z = r && value(r);
     // two of the three say what the third is
-    if (z) f.set(to.r, z);
+    if (z && !binary) f.set(to.r, z);
     if (x) f.set(to.a, x);
     else if (binary && y && z) f.set(to.a, sum ? z.sub(y) : z.add(y));
     if (y) f.set(to.b, y);
     else if (binary && x && z) f.set(to.b, sum ? z.sub(x) : x.sub(z));
-    if (!z && binary) f.set(to.r, sum ? to.a.add(to.b) : to.a.sub(to.b));
   }
   #settleEither(form: LoopFlags): void {
     this.#f.if(this.#settled.eqz(), () => {
@@ -450,7 +423,7 @@ export class RegionFlags {
 
   // ---- the state's form
 
-  /** Brings what `at` describes into the state's form (in locals), on this path only: `at` stays as it is. */
+  /** Brings what `at` describes into the state's form, on this path only: `at` stays as it is. */
   settle(): void {
     const { at } = this;
     if (at === null) return;
@@ -468,46 +441,53 @@ export class RegionFlags {
       const cf = f.let(this.#whole('cf', at));
       const af = f.let(this.#whole('af', at));
       const of = f.let(this.#whole('of', at));
-      f.set(this.#ccR, this.#r64(at));
-      f.set(this.#ccA, cf.or(af.shl(4)).zx());
-      f.set(this.#ccB, of.zx());
-      f.set(this.#kind, FlagKind.Explicit);
+      f.st64(Z, STATE + F.ccR, this.#r64(at));
+      f.st64(Z, STATE + F.ccA, cf.or(af.shl(4)).zx());
+      f.st64(Z, STATE + F.ccB, of.zx());
+      f.st32(Z, STATE + F.ccOp, FlagKind.Explicit);
       return;
     }
-    f.set(this.#ccR, this.#r64(at));
-    if (at.what === 'kind' && at.kind === FlagKind.Raw) f.set(this.#ccA, this.#wide.a);
+    f.st64(Z, STATE + F.ccR, this.#r64(at));
+    if (at.what === 'kind' && at.kind === FlagKind.Raw) f.st64(Z, STATE + F.ccA, this.#wide.a);
     else if (at.what === 'kind' && at.kind === FlagKind.Explicit) {
-      f.set(this.#ccA, a.zx());
-      f.set(this.#ccB, b.zx());
+      f.st64(Z, STATE + F.ccA, a.zx());
+      f.st64(Z, STATE + F.ccB, b.zx());
     } else if (at.kind !== FlagKind.Logic) {
-      f.set(this.#ccA, at.size === 64 ? this.#wide.a : this.#extended(a, at.size));
-      f.set(this.#ccB, at.size === 64 ? this.#wide.b : this.#extended(b, at.size));
+      f.st64(Z, STATE + F.ccA, at.size === 64 ? this.#wide.a : this.#extended(a, at.size));
+      f.st64(Z, STATE + F.ccB, at.size === 64 ? this.#wide.b : this.#extended(b, at.size));
     }
     if (at.what === 'carried')
-      f.set(this.#kind, select(c, i32(at.kind === FlagKind.Add ? FlagKind.Adc : FlagKind.Sbb), at.kind));
-    else f.set(this.#kind, at.kind);
+      f.st32(Z, STATE + F.ccOp, select(c, i32(at.kind === FlagKind.Add ? FlagKind.Adc : FlagKind.Sbb), at.kind));
+    else f.st32(Z, STATE + F.ccOp, at.kind);
   }
   #settleOver(at: Over): void {
     const f = this.#f;
     const cf = f.let(this.#overFlag('cf', at));
     const of = f.let(this.#overFlag('of', at));
-    const raw = (): void => f.set(this.#ccA, this.#ccA.and(~0x801n).or(cf.or(of.shl(11)).zx()));
+    const raw = (): void =>
+      f.st64(
+        Z,
+        STATE + F.ccA,
+        state64(F.ccA)
+          .and(~0x801n)
+          .or(cf.or(of.shl(11)).zx()),
+      );
     const explicit = (af: E): void => {
-      f.set(this.#ccA, cf.or(af.shl(4)).zx());
-      f.set(this.#ccB, of.zx());
-      f.set(this.#kind, FlagKind.Explicit);
+      f.st64(Z, STATE + F.ccA, cf.or(af.shl(4)).zx());
+      f.st64(Z, STATE + F.ccB, of.zx());
+      f.st32(Z, STATE + F.ccOp, FlagKind.Explicit);
     };
     if (at.base === null) {
       const af = f.let(this.#whole('af', null));
-      f.if(this.#kind.eqz(), raw, () => explicit(af));
+      f.if(Z.ld32(STATE + F.ccOp).eqz(), raw, () => explicit(af));
     } else if (at.base.kind === FlagKind.Raw && at.base.what === 'kind') {
-      f.set(this.#ccR, this.#wide.r);
-      f.set(this.#ccA, this.#wide.a);
+      f.st64(Z, STATE + F.ccR, this.#wide.r);
+      f.st64(Z, STATE + F.ccA, this.#wide.a);
       raw();
-      f.set(this.#kind, FlagKind.Raw);
+      f.st32(Z, STATE + F.ccOp, FlagKind.Raw);
     } else {
       const af = f.let(this.#whole('af', at.base));
-      f.set(this.#ccR, this.#r64(at.base));
+      f.st64(Z, STATE + F.ccR, this.#r64(at.base));
       explicit(af);
     }
   }

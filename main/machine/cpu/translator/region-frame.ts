@@ -32,6 +32,7 @@ import type { Analysed } from './analyse.ts';
 import { RegionExit } from './interface.ts';
 import { routineFunctions } from './observe.ts';
 import type { OperationRecord } from './operation-record.ts';
+import { PlainDoubles } from './plain-doubles.ts';
 import { RegionFlags } from './region-flags.ts';
 import { STACK_PAGE, type Facts } from './region-state.ts';
 import { pagesToRemember } from './remembered-pages.ts';
@@ -55,8 +56,7 @@ export class RegionFrame {
   readonly registers: readonly (Local | null)[];
   readonly flags: RegionFlags;
   readonly doubles: readonly (Local | null)[];
-  plain = new Set<number>();
-  readonly pageBase: Local;
+  protected readonly plain = new PlainDoubles();
   readonly tlb: Local;
   readonly inexact: Local;
   before = 0;
@@ -90,9 +90,8 @@ export class RegionFrame {
     this.#sse = unusual(facts);
     const record = f.params[0]!;
     this.fuel = f.let(state(F.fuel).add(1));
-    this.pageBase = f.let(this.#load(SLOT_PAGE_BASE));
     f.if(
-      this.fuel.ltS(a.longest[0]!).or(this.#unusable()),
+      this.fuel.ltS(a.longest[a.dispatched.entry]!).or(this.#unusable()),
       () => {
         this.setRip(this.address(i32(a.region.blocks[0]!.instructions[0]!.record.pageOffset)));
         f.st32(Z, STATE + F.fuel, this.fuel);
@@ -117,13 +116,18 @@ export class RegionFrame {
       ? { frame: f.let(state(F.codeFrame)), slot: f.let(slot) }
       : null;
     this.#findSecond();
-    this.inexact = f.local('i32');
-    if (this.#sse) f.set(this.inexact, state(F.mxcsr).and(MXCSR_PRECISION));
+    this.inexact = f.local('i64');
+    this.#findInexact();
     this.flags = new RegionFlags(f, this.registers);
     const instructions = a.region.blocks.map((b) => b.instructions);
     for (const key of pagesToRemember(a.flow, instructions, a.facts))
       this.#pages.set(key, LastPage.first + this.#pages.size * LastPage.bytes);
     this.#forgetPages();
+  }
+
+  /** See RegionState: not in a local, of which there are more than a processor has registers. */
+  get pageBase(): E {
+    return this.#load(SLOT_PAGE_BASE);
   }
 
   // ---- between locals and the state
@@ -145,21 +149,18 @@ export class RegionFrame {
     }
     return this.#sse ? cannot.or(this.#sse) : cannot;
   }
-  /** Writes registers, flags (which must be in the state's form), fuel and where to go on to the state. */
+  /** Writes registers, fuel and where to go on to the state. */
   protected spill(rip: E): void {
     const { f } = this;
     for (const n of this.#written)
       if (this.a.mode === 64) f.st64(Z, STATE + GPR + n * 8, this.registers[n]!);
       else f.st32(Z, STATE + GPR + n * 8, this.registers[n]!);
     this.spillDoubles(this.#doublesWritten);
-    this.flags.spill();
     f.st32(Z, STATE + F.fuel, this.fuel);
     this.setRip(rip);
   }
-  /** Everything in front of a call, after which anything may be different: later ways out write it back. */
-  #spillForCall(rip: E): void {
-    this.flags.changed = true;
-    this.spill(rip);
+  #findInexact(): void {
+    if (this.#sse) this.f.set(this.inexact, state(F.mxcsr).and(MXCSR_PRECISION).zx().shl(57n));
   }
   /** Everything behind a call. */
   #reload(): void {
@@ -167,10 +168,10 @@ export class RegionFrame {
     for (const n of this.#used) f.set(this.registers[n]!, this.#load(GPR + n * 8));
     this.loadDoubles(this.doubles.keys());
     for (const [s, base] of this.#segments) f.set(base, this.#load(F.segBase + s * 8));
-    if (this.#sse) f.set(this.inexact, state(F.mxcsr).and(MXCSR_PRECISION));
+    this.#findInexact();
     this.#forgetPages();
     this.#findSecond();
-    this.flags.reload();
+    this.flags.at = null;
   }
   protected spillDoubles(those: Iterable<number>): void {
     for (const n of those) if (this.doubles[n]) this.f.stF64(Z, STATE + F.xmm + n * 16, this.doubles[n]);
@@ -179,7 +180,7 @@ export class RegionFrame {
     for (const n of those) {
       const local = this.doubles[n];
       if (local) this.f.set(local, Z.ld64(STATE + F.xmm + n * 16).op(0xbf, 'f64'));
-      this.plain.delete(n);
+      this.plain.set(n, false);
     }
   }
   protected setRip(v: E): void {
@@ -192,9 +193,8 @@ export class RegionFrame {
   callRoutine(name: string, record: OperationRecord): void {
     const { f } = this;
     this.flags.settle();
-    this.flags.at = null;
     f.set(this.fuel, this.fuel.sub(this.before + 1));
-    this.#spillForCall(this.address(i32(record.pageOffset)));
+    this.spill(this.address(i32(record.pageOffset)));
     const next = f.local('i32');
     const op = f.let(this.recordAt(i32(record.pageOffset)));
     const [first, second] = routineFunctions(name);
@@ -232,7 +232,7 @@ export class RegionFrame {
   protected callOut(rip: E, site: number): void {
     const { f } = this;
     const { frame, slot } = this.#entered!;
-    this.#spillForCall(rip);
+    this.spill(rip);
     const depth = f.let(Z.ld32(CALL_DEPTH));
     f.if(depth.geU(DEEPEST_CALL), () => f.returnCall('region_next'), undefined, false);
     f.st32(Z, CALL_DEPTH, depth.add(1));
@@ -243,18 +243,20 @@ export class RegionFrame {
     // this code may be gone, elsewhere, or for another mode by now (a routine that the function called can do anything to memory)
     const wide = this.a.mode === 64;
     f.set(this.tlb, state(F.tlb));
-    const entry = f.let(this.#entryOf(this.pageBase));
+    const back = depth.shl(3);
+    const page = f.let(wide ? back.ld64(CALL_RETURNS).sub(BigInt(site)) : back.ld32(CALL_RETURNS).sub(site));
+    const entry = f.let(this.#entryOf(page));
     const known = wide ? entry.ld64(TLB_TAG_EXEC) : entry.ld32(TLB_TAG_EXEC);
-    const here = this.pageBase.lo().add(entry.ld32(TLB_ADDEND)).sub(RAM_BASE).shrU(12);
+    const here = page.lo().add(entry.ld32(TLB_ADDEND)).sub(RAM_BASE).shrU(12);
     const other = known
-      .ne(this.pageBase)
+      .ne(page)
       .or(here.ne(frame))
       .or(f.params[0]!.ld16u(OP.handler).ne(slot))
       .or(state(F.mode).ne(this.a.region.key))
       .or(this.#unusable());
     f.if(other, () => f.returnCall('region_next'), undefined, false);
     f.set(this.fuel, state(F.fuel));
-    f.st64(Z, STATE + SLOT_PAGE_BASE, this.pageBase.zx());
+    f.st64(Z, STATE + SLOT_PAGE_BASE, page.zx());
     f.st32(Z, STATE + F.codeFrame, frame);
     this.#reload();
   }
@@ -342,6 +344,12 @@ export class RegionFrame {
       f.st64(Z, at + LastPage.tag, entry.ld64(TLB_TAG_WRITE));
       f.st32(Z, at + LastPage.addend, entry.ld32(TLB_ADDEND));
     }
+  }
+  isPlain(register: number): boolean {
+    return this.plain.ask(register);
+  }
+  setPlain(register: number, plain: boolean): void {
+    this.plain.set(register, plain);
   }
   lastPage(key: string): number | null {
     return this.#pages.get(key) ?? null;

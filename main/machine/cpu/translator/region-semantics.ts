@@ -303,7 +303,7 @@ export class TranslatorSemantics extends Semantics {
     const n = this.slotOf(this.operands[i]!) >> 4;
     this.f.set(this.double(i), v.op(0xbf, 'f64'));
     this.facts.doublesWritten.add(n);
-    this.region.plain.delete(n);
+    this.region.setPlain(n, false);
   }
   override clearVectorHigh(i: number): void {
     this.f.st64(i32(this.slotOf(this.operands[i]!) + STATE + F.xmm), 8, i64(0));
@@ -318,15 +318,15 @@ export class TranslatorSemantics extends Semantics {
     if (local) {
       this.f.set(local, konst('f64', 0));
       this.facts.doublesWritten.add(slot >> 4);
-      this.region.plain.add(slot >> 4);
+      this.region.setPlain(slot >> 4, true);
     } else this.f.st64(i32(slot + STATE + F.xmm), 0, i64(0));
     this.clearVectorHigh(i);
   }
   override lowIsPlain(i: number): boolean {
-    return this.region.plain.has(this.slotOf(this.operands[i]!) >> 4);
+    return this.region.isPlain(this.slotOf(this.operands[i]!) >> 4);
   }
   override noteLowPlain(i: number): void {
-    this.region.plain.add(this.slotOf(this.operands[i]!) >> 4);
+    this.region.setPlain(this.slotOf(this.operands[i]!) >> 4, true);
   }
   immediate(): E {
     return i64(this.record.imm);
@@ -345,6 +345,9 @@ export class TranslatorSemantics extends Semantics {
     return Z;
   }
   override sseInexactKnown(): E {
+    return this.region.inexact.ne(0n);
+  }
+  override sseInexactBit(): E {
     return this.region.inexact;
   }
   prefix(flag: number): E {

@@ -1,6 +1,7 @@
 // What the meaning of an instruction works on while a region is written (the variables of its function, the ways out of it), and what it is seen to do.
 // Invariant: nothing here knows how instructions mean what they mean (region-semantics.ts) or how a region is put together (translate.ts).
 
+import type { E } from '../../wasm/expr.ts';
 import type { Local } from '../../wasm/function.ts';
 import type { OperationRecord } from './operation-record.ts';
 import type { RegionFlags } from './region-flags.ts';
@@ -12,13 +13,15 @@ export interface RegionState {
   readonly flags: RegionFlags;
   /** f64: low halves of the XMM registers that meanings use as doubles (the high halves stay in the state); null = in the state too. */
   readonly doubles: readonly (Local | null)[];
-  /** XMM registers whose low half is known to be zero or a normal double here. */
-  plain: Set<number>;
-  /** Linear address of the executing page (i64 in 64-bit code, else i32). */
-  readonly pageBase: Local;
+  /** Whether the low half of an XMM register is known to be zero or a normal double here: asked by who would have to check it otherwise. */
+  isPlain(register: number): boolean;
+  /** It is from here on, or it is not known any more: something was written there. */
+  setPlain(register: number, plain: boolean): void;
+  /** Linear address of the page the region is entered in (i64 in 64-bit code, else i32). */
+  readonly pageBase: E;
   /** i32: TLB in use. */
   readonly tlb: Local;
-  /** i32: MXCSR.PE as it was at the entry; 0 = not known to be set. */
+  /** i64: MXCSR.PE, as it was at the entry, in bit 62. */
   readonly inexact: Local;
   /** Bases of FS and GS, checked to be usable without limits (as wide as pageBase). */
   segmentBase(segment: number): Local;

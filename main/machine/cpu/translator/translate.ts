@@ -2,6 +2,7 @@
 // are spilled where it is left. Every meaning is written twice: once to see what it does, then for good with dead flags left out.
 // Invariant: nothing observable is in a local when the function returns, and it returns only between two instructions.
 
+import { isPlainDouble } from '../../isa/sse-float-fast.ts';
 import { E, i32 } from '../../wasm/expr.ts';
 import { FunctionBuilder, type Label, type Local } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
@@ -20,6 +21,7 @@ import {
 } from './interface.ts';
 import { sameLoopFlags, type LoopFlags } from './loop-flags.ts';
 import { Observer, declareShared } from './observe.ts';
+import type { PlainHeads } from './plain-doubles.ts';
 import { formText, sharedForms, type WholeFlags } from './region-flags.ts';
 import { RegionFrame } from './region-frame.ts';
 import { TranslatorSemantics } from './region-semantics.ts';
@@ -41,9 +43,7 @@ class RegionWriter extends RegionFrame implements RegionState {
   readonly #forms: ReadonlyMap<number, LoopFlags | null>;
   /** How the ways back to heads leave the flags, if all of them leave them alike and something looks at them. */
   readonly left = new Map<number, LoopFlags | null>();
-  readonly #plainAtHeads: ReadonlyMap<number, ReadonlySet<number>>;
-  /** XMM registers whose low half is plain on every edge to a head of a loop. */
-  readonly plainOf = new Map<number, Set<number>>();
+  readonly #plainHeads: PlainHeads;
   /** Which entry a block that was added goes to. */
   readonly #next: Local;
   #block = 0;
@@ -55,19 +55,12 @@ class RegionWriter extends RegionFrame implements RegionState {
 
   /**
    * @param forms how the passes of loops leave the flags, by head: what `left` of an earlier writer found
-   * @param plainAtHeads what its `plainOf` found: knowing less at heads, it knew no more on any edge
+   * @param plainHeads what it found out about doubles at heads
    */
-  constructor(
-    f: FunctionBuilder,
-    a: Analysed,
-    forms: ReadonlyMap<number, LoopFlags | null>,
-    plainAtHeads: ReadonlyMap<number, ReadonlySet<number>>,
-  ) {
+  constructor(f: FunctionBuilder, a: Analysed, forms: ReadonlyMap<number, LoopFlags | null>, plainHeads: PlainHeads) {
     super(f, a);
     this.#forms = forms;
-    this.#plainAtHeads = plainAtHeads;
-    // the region's own entry brings anything
-    this.plainOf.set(0, new Set());
+    this.#plainHeads = plainHeads;
     this.#result = f.let(f.params[0]!);
     this.#next = f.local('i32');
     this.#rip = f.local(a.mode === 64 ? 'i64' : 'i32');
@@ -90,8 +83,20 @@ class RegionWriter extends RegionFrame implements RegionState {
     f.return(this.#result);
   }
 
+  /** What this writing found out about doubles at heads of loops. */
+  get plainHeads(): PlainHeads {
+    return this.plain.heads();
+  }
+
   // ---- blocks in their nesting
 
+  #begin(): void {
+    const { entry } = this.a.dispatched;
+    this.plain.forget();
+    // where added blocks come first a check may be made on the way from them
+    if (this.a.flow.heads.has(entry)) this.#checkPlain(entry, 0, false);
+    this.#tree(entry);
+  }
   #tree(n: number): void {
     const { flow } = this.a;
     const inside = (): void => {
@@ -104,7 +109,7 @@ class RegionWriter extends RegionFrame implements RegionState {
       inside();
       return;
     }
-    this.plain = new Set(this.#plainAtHeads.get(n));
+    this.plain.beginPass(n, this.doubles.keys(), this.#plainHeads.get(n));
     this.f.loop((head) => {
       this.#labels.set(n, head);
       this.flags.beginPass(n, this.#forms.get(n) ?? null);
@@ -130,7 +135,7 @@ class RegionWriter extends RegionFrame implements RegionState {
   #arrive(): void {
     this.flags.at = null;
     this.before = 0;
-    this.plain.clear();
+    this.plain.forget();
   }
 
   #write(n: number): void {
@@ -190,16 +195,17 @@ class RegionWriter extends RegionFrame implements RegionState {
     const back = retreats(flow, this.#block, to);
     const { at } = this.flags;
     const { before } = this;
-    const plain = new Set(this.plain);
+    const { point } = this.plain;
     this.#enterSecond(block);
-    if (flow.heads.has(to)) this.#notePlain(to);
+    if (flow.heads.has(to)) this.#checkPlain(to, block, back);
     if (flow.heads.has(to) && !dispatched.entries.has(this.#block)) {
       // a pass must be paid for in full; the interpreter executes the rest of a budget
       const enough = longest[to]! + before;
       const first = region.blocks[block]!.instructions[0]!.record.pageOffset;
       f.if(this.fuel.ltS(enough), () => this.bail(first), undefined, false);
     }
-    if (added !== undefined) f.set(this.#next, dispatched.entries.get(added)!.indexOf(block));
+    if (added !== undefined && dispatched.entries.get(added)!.length > 1)
+      f.set(this.#next, dispatched.choice(added, block));
     if (back && liveAtStart[to]! && !dispatched.entries.has(to)) this.#noteLeft(to);
     const form = this.#forms.get(to);
     const settle = (): void => {
@@ -218,7 +224,7 @@ class RegionWriter extends RegionFrame implements RegionState {
     }
     this.flags.at = at;
     this.before = before;
-    this.plain = plain;
+    this.plain.point = point;
   }
   /** Control goes from the first page to a block of the page behind: it leaves if that is another page by now. */
   #enterSecond(block: number): void {
@@ -234,9 +240,14 @@ class RegionWriter extends RegionFrame implements RegionState {
     this.flags.at = at;
     this.before = before;
   }
-  #notePlain(head: number): void {
-    const known = this.plainOf.get(head) ?? this.plain;
-    this.plainOf.set(head, new Set([...known].filter((r) => this.plain.has(r))));
+  /** On the way to the head of a loop: what a pass relies on is checked if it is not known here. */
+  #checkPlain(head: number, block: number, back: boolean): void {
+    this.plain.noteEdge(head, back);
+    const missing = this.plain.missing(this.#plainHeads.get(head));
+    const first = this.a.region.blocks[block]?.instructions[0]!.record.pageOffset;
+    if (missing.length === 0 || first === undefined) return;
+    const plain = missing.map((register) => isPlainDouble(this.f.let(this.doubles[register]!.op(0xbd, 'i64'))));
+    this.f.if(plain.reduce((all, one) => all.and(one)).eqz(), () => this.bail(first), undefined, false);
   }
   #noteLeft(head: number): void {
     const form = this.flags.form();
@@ -305,7 +316,7 @@ class RegionWriter extends RegionFrame implements RegionState {
     const { region, dispatched, longest } = this.a;
     const { at } = this.flags;
     const { before } = this;
-    const plain = new Set(this.plain);
+    const { point } = this.plain;
     const { pageOffset } = region.blocks[block]!.instructions[0]!.record;
     this.#settle(true);
     this.callOut(rip, pageOffset);
@@ -316,7 +327,7 @@ class RegionWriter extends RegionFrame implements RegionState {
     this.#edge(block);
     this.flags.at = at;
     this.before = before;
-    this.plain = plain;
+    this.plain.point = point;
   }
   bail(offset: number): void {
     const { f } = this;
@@ -335,7 +346,7 @@ class RegionWriter extends RegionFrame implements RegionState {
     const { f } = this;
     const [form, ...rest] = forms;
     if (!form) {
-      this.#tree(0);
+      this.#begin();
       f.unreachable();
       return;
     }
@@ -361,14 +372,14 @@ function writeRegion(f: FunctionBuilder, a: Analysed): void {
   const nothing = new Map<number, LoopFlags | null>();
   const looks = [...a.flow.heads].some((head) => a.liveAtStart[head]);
   const doubles = a.facts.some((all) => all.some((x) => x.doubles.size > 0));
-  const { left, flags, plainOf } =
+  const { left, flags, plainHeads } =
     looks || (doubles && a.flow.heads.size > 0)
       ? new RegionWriter(new FunctionBuilder(f.module, ['i32']), a, nothing, new Map())
-      : { left: nothing, flags: undefined, plainOf: new Map<number, Set<number>>() };
+      : { left: nothing, flags: undefined, plainHeads: new Map() as PlainHeads };
   // what is looked at in every pass is better brought into the state's form where the passes come together
   for (const [head, form] of left)
     if (flags?.looked.has(head) || (flags?.stepped.has(head) && !form?.whole.carryOfState)) left.set(head, null);
-  new RegionWriter(f, a, left, plainOf);
+  new RegionWriter(f, a, left, plainHeads);
 }
 
 /** See TranslateRegions in interface.ts. */

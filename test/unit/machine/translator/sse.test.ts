@@ -172,3 +172,29 @@ it.each([32, 64] as const)('%i-bit loops that are left anywhere with XMM registe
   // left by a budget, at the code's end, by a page that is not there
   expect([...vectors]).toEqual(expect.arrayContaining([-1, 6, 14]));
 });
+
+it.each([32, 64] as const)('%i-bit loops that rely on plain numbers, entered with anything', (mode) => {
+  const m = new TwoTiers(mode);
+  const view = new DataView(m.interpreted.mem.u8.buffer, m.interpreted.mem.u8.byteOffset);
+  // MULSD XMM0, XMM2; ADDSD XMM1, XMM0; SUB ECX, 1; JNZ: alone, behind ADDSD XMM1, XMM2, and twice in a loop around it
+  const inner = [0xf2, 0x0f, 0x59, 0xc2, 0xf2, 0x0f, 0x58, 0xc8, 0x83, 0xe9, 1, 0x75, 0xf3];
+  const outer = [0xb9, 3, 0, 0, 0, 0x83, 0xea, 1, 0x75, 0xe9];
+  let entered = 0;
+  for (const code of [inner, [0xf2, 0x0f, 0x58, 0xca, ...inner], [...inner, ...outer]])
+    for (const first of SOME)
+      for (const second of SOME) {
+        for (let register = 0; register < 8; register++) m.vcpu.setReg(register, 3n);
+        m.vcpu.setReg(4, BigInt(STACK));
+        m.vcpu.rip = BigInt(CODE);
+        m.vcpu.set32(F.cr4, mode === 64 ? 0x620 : 0x600);
+        m.vcpu.set32(F.mxcsr, 0x1fa0);
+        [first, 0n, second, 0n, 0x3ff8_0000_0000_0000n, 0n].forEach((v, k) =>
+          view.setBigUint64(STATE + F.xmm + k * 8, v, true),
+        );
+        m.load(code, 40);
+        if (m.entered) entered++;
+        const { interpreted, translated } = m.compare(100);
+        expect(difference(interpreted, translated), `${code.length} bytes, ${first} and ${second}`).toBe('');
+      }
+  expect(entered).toBeGreaterThan(500);
+});
