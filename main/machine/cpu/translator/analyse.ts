@@ -8,6 +8,17 @@ import { analyseFlow, longestPaths, type Flow } from './flow.ts';
 import type { Observer } from './observe.ts';
 import type { Facts } from './region-state.ts';
 
+/** What the instructions of a region do, taken together. */
+export interface Uses {
+  /** General registers that are read or written, and those that are written. */
+  readonly used: ReadonlySet<number>;
+  readonly written: ReadonlySet<number>;
+  readonly segments: ReadonlySet<number>;
+  readonly doubles: ReadonlySet<number>;
+  readonly doublesWritten: ReadonlySet<number>;
+  readonly sse: boolean;
+  readonly sseArithmetic: boolean;
+}
 /** A region with what is known about it before it is written. */
 export interface Analysed {
   readonly mode: 32 | 64;
@@ -16,6 +27,7 @@ export interface Analysed {
   readonly flow: Flow;
   /** Of each block and instruction; none of the blocks that were added. */
   readonly facts: readonly (readonly Facts[])[];
+  readonly uses: Uses;
   /** Longest way from each block to the next check of the fuel. */
   readonly longest: readonly number[];
   /** Whether flags matter at the beginning of each block. */
@@ -38,7 +50,8 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
   );
   const liveAtStart = facts.map(() => false);
   const wanted = facts.map((all) => all.map(() => true));
-  const doubles = facts.some((all) => all.some((x) => x.doubles.size > 0));
+  const uses = together(flow.order.map((n) => facts[n]!));
+  const doubles = uses.doubles.size > 0;
   for (let changed = true; changed;) {
     changed = false;
     for (const n of flow.order.toReversed()) {
@@ -65,7 +78,25 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
     return behind === null ? all : all.filter((to) => to !== (dispatched.via(n, behind) ?? behind));
   });
   const longest = longestPaths(flow, onward, lengths, entries);
-  return { mode, region, dispatched, flow, facts, longest, liveAtStart, wanted };
+  return { mode, region, dispatched, flow, facts, uses, longest, liveAtStart, wanted };
+}
+
+function together(blocks: readonly (readonly Facts[])[]): Uses {
+  const [used, written, segments] = [new Set<number>(), new Set<number>(), new Set<number>()];
+  const [doubles, doublesWritten] = [new Set<number>(), new Set<number>()];
+  let [sse, sseArithmetic] = [false, false];
+  for (const facts of blocks)
+    for (const x of facts) {
+      for (const n of x.read) used.add(n);
+      for (const n of x.written) written.add(n);
+      for (const n of x.segments) segments.add(n);
+      for (const n of x.doubles) doubles.add(n);
+      for (const n of x.doublesWritten) doublesWritten.add(n);
+      sse ||= x.sse;
+      sseArithmetic ||= x.sseArithmetic;
+    }
+  for (const n of written) used.add(n);
+  return { used, written, segments, doubles, doublesWritten, sse, sseArithmetic };
 }
 
 /** Control can leave the region behind a block. */

@@ -24,6 +24,9 @@ export interface PlainPoint {
   readonly incoming: ReadonlyMap<number, number>;
 }
 
+/** Most regions have no doubles. */
+const NOTHING: PlainPoint = { known: new Set(), incoming: new Map() };
+
 export class PlainDoubles {
   #known = new Set<number>();
   /** The head of a loop that a register still has its value from. */
@@ -49,9 +52,11 @@ export class PlainDoubles {
     this.#incoming.clear();
   }
   get point(): PlainPoint {
+    if (this.#known.size === 0 && this.#incoming.size === 0) return NOTHING;
     return { known: new Set(this.#known), incoming: new Map(this.#incoming) };
   }
   set point({ known, incoming }: PlainPoint) {
+    if (known.size + incoming.size + this.#known.size + this.#incoming.size === 0) return;
     this.#known = new Set(known);
     this.#incoming = new Map(incoming);
   }

@@ -28,13 +28,13 @@ import {
   TLB_TAG_EXEC,
   TLB_TAG_WRITE,
 } from '../layout.ts';
-import type { Analysed } from './analyse.ts';
+import type { Analysed, Uses } from './analyse.ts';
 import { RegionExit } from './interface.ts';
 import { routineFunctions } from './observe.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { PlainDoubles } from './plain-doubles.ts';
 import { RegionFlags } from './region-flags.ts';
-import { STACK_PAGE, type Facts } from './region-state.ts';
+import { STACK_PAGE } from './region-state.ts';
 import { pagesToRemember } from './remembered-pages.ts';
 
 const Z = i32(0);
@@ -45,11 +45,10 @@ const PLAIN_FORBIDS = SegAttr.Unusable | SegAttr.Code | SegAttr.DC;
 export const DEEPEST_CALL = 24;
 
 /** Not 0 (i32): SSE is not as the meanings take it to be. Null if none of them does. */
-function unusual(facts: readonly Facts[]): E | null {
-  if (!facts.some((x) => x.sse)) return null;
+function unusual({ sse, sseArithmetic }: Uses): E | null {
+  if (!sse) return null;
   const refused = state(F.cr0).and(12).or(state(F.cr4).and(0x200).xor(0x200));
-  if (!facts.some((x) => x.sseArithmetic)) return refused;
-  return refused.or(state(F.mxcsr).and(MXCSR_CONTROL).xor(MXCSR_DEFAULT));
+  return sseArithmetic ? refused.or(state(F.mxcsr).and(MXCSR_CONTROL).xor(MXCSR_DEFAULT)) : refused;
 }
 
 export class RegionFrame {
@@ -66,10 +65,6 @@ export class RegionFrame {
   protected readonly fuel: Local;
   /** WebAssembly address of the page behind if it is the one the region was made with, else 0; and of the one it was made with. Null: not needed. */
   protected readonly second: { readonly here: Local; readonly wanted: Local } | null;
-  readonly #used: readonly number[];
-  readonly #written: readonly number[];
-  readonly #doublesWritten: readonly number[];
-  readonly #segmentsUsed: readonly number[];
   readonly #segments = new Map<number, Local>();
   readonly #pages = new Map<string, number>();
   /** Not 0: an instruction of SSE would do something else than is written here. Null: there is none. */
@@ -81,13 +76,7 @@ export class RegionFrame {
   constructor(f: FunctionBuilder, a: Analysed) {
     this.f = f;
     this.a = a;
-    const facts = a.flow.order.flatMap((n) => a.facts[n]!);
-    const all = (pick: (x: Facts) => ReadonlySet<number>): number[] => [...new Set(facts.flatMap((x) => [...pick(x)]))];
-    const used = new Set([...all((x) => x.read), ...all((x) => x.written)]);
-    this.#written = all((x) => x.written);
-    this.#used = [...used];
-    this.#segmentsUsed = all((x) => x.segments);
-    this.#sse = unusual(facts);
+    this.#sse = unusual(a.uses);
     const record = f.params[0]!;
     this.fuel = f.let(state(F.fuel).add(1));
     f.if(
@@ -100,10 +89,9 @@ export class RegionFrame {
       undefined,
       false,
     );
-    for (const s of this.#segmentsUsed) this.#segments.set(s, f.let(this.#load(F.segBase + s * 8)));
-    this.registers = Array.from({ length: 16 }, (_, n) => (used.has(n) ? f.let(this.#load(GPR + n * 8)) : null));
-    const doubles = new Set(all((x) => x.doubles));
-    this.#doublesWritten = all((x) => x.doublesWritten);
+    for (const s of this.a.uses.segments) this.#segments.set(s, f.let(this.#load(F.segBase + s * 8)));
+    this.registers = Array.from({ length: 16 }, (_, n) => (a.uses.used.has(n) ? f.let(this.#load(GPR + n * 8)) : null));
+    const { doubles } = a.uses;
     this.doubles = Array.from({ length: 16 }, (_, n) => (doubles.has(n) ? f.local('f64') : null));
     this.loadDoubles(doubles);
     this.tlb = f.let(state(F.tlb));
@@ -141,8 +129,8 @@ export class RegionFrame {
     let cannot: E = i32(0);
     if (this.a.mode === 32) {
       // upper halves that 32-bit code would clear, left by 64-bit code
-      for (const n of this.#written) cannot = cannot.or(state(GPR + n * 8 + 4));
-      for (const s of this.#segmentsUsed) {
+      for (const n of this.a.uses.written) cannot = cannot.or(state(GPR + n * 8 + 4));
+      for (const s of this.a.uses.segments) {
         const attr = state(F.segAttr + s * 4);
         cannot = cannot.or(attr.and(PLAIN_FORBIDS | SegAttr.RW).xor(SegAttr.RW)).or(state(F.segLimit + s * 4).xor(-1));
       }
@@ -152,10 +140,10 @@ export class RegionFrame {
   /** Writes registers, fuel and where to go on to the state. */
   protected spill(rip: E): void {
     const { f } = this;
-    for (const n of this.#written)
+    for (const n of this.a.uses.written)
       if (this.a.mode === 64) f.st64(Z, STATE + GPR + n * 8, this.registers[n]!);
       else f.st32(Z, STATE + GPR + n * 8, this.registers[n]!);
-    this.spillDoubles(this.#doublesWritten);
+    this.spillDoubles(this.a.uses.doublesWritten);
     f.st32(Z, STATE + F.fuel, this.fuel);
     this.setRip(rip);
   }
@@ -165,8 +153,8 @@ export class RegionFrame {
   /** Everything behind a call. */
   #reload(): void {
     const { f } = this;
-    for (const n of this.#used) f.set(this.registers[n]!, this.#load(GPR + n * 8));
-    this.loadDoubles(this.doubles.keys());
+    for (const n of this.a.uses.used) f.set(this.registers[n]!, this.#load(GPR + n * 8));
+    this.loadDoubles(this.a.uses.doubles);
     for (const [s, base] of this.#segments) f.set(base, this.#load(F.segBase + s * 8));
     this.#findInexact();
     this.#forgetPages();

@@ -22,7 +22,7 @@ import {
 } from '../layout.ts';
 import { STACK_WRITE } from './access.ts';
 import type { OperationRecord } from './operation-record.ts';
-import { STACK_PAGE, noFacts, type RegionState } from './region-state.ts';
+import { STACK_PAGE, noFacts, type Facts, type RegionState } from './region-state.ts';
 import { callsRoutine, type RegionInstruction } from './blocks.ts';
 
 /** The translator has no answer: our own mistake, region.ts took an instruction that it should not. */
@@ -34,7 +34,7 @@ const FILE: Partial<Record<Operand['kind'], number>> = { V: F.xmm, W: F.xmm, U: 
 type Bits = 16 | 32 | 64;
 
 export class TranslatorSemantics extends Semantics {
-  readonly facts = noFacts();
+  readonly facts: Facts;
   private readonly record: OperationRecord;
   private readonly region: RegionState;
   private readonly general: boolean;
@@ -46,15 +46,20 @@ export class TranslatorSemantics extends Semantics {
   private end: Label | null = null;
   private settledAtEnd = false;
 
-  /** @param wanted false = nobody can see the flags that it sets. */
+  /**
+   * @param wanted false = nobody can see the flags that it sets
+   * @param facts takes what it does
+   */
   constructor(
     f: FunctionBuilder,
     mode: 32 | 64,
     { handler: h, record }: RegionInstruction,
     region: RegionState,
     wanted: boolean,
+    facts: Facts = noFacts(),
   ) {
     super(f, mode, h.osz, h.instruction, h.operands, h.memory);
+    this.facts = facts;
     this.record = record;
     this.region = region;
     this.general = h.general;

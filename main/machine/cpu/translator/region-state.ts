@@ -73,3 +73,8 @@ export const noFacts = (): Facts => ({
   ...{ doubles: new Set(), doublesWritten: new Set(), vectors: new Set() },
   ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set() },
 });
+/** Makes facts say nothing again, sets aside: for who has no use for them. */
+export function resetFacts(facts: Facts): Facts {
+  facts.readsFlags = facts.looksAtFlags = facts.setsFlags = facts.bails = facts.sse = facts.sseArithmetic = false;
+  return facts;
+}

@@ -25,7 +25,7 @@ import type { PlainHeads } from './plain-doubles.ts';
 import { formText, sharedForms, type WholeFlags } from './region-flags.ts';
 import { RegionFrame } from './region-frame.ts';
 import { TranslatorSemantics } from './region-semantics.ts';
-import type { RegionState } from './region-state.ts';
+import { noFacts, resetFacts, type RegionState } from './region-state.ts';
 
 /** Where a bail goes on is a page offset, and from this bit on how many instructions are still to be taken from `fuel`. */
 const BEFORE_SHIFT = 13;
@@ -47,6 +47,8 @@ class RegionWriter extends RegionFrame implements RegionState {
   /** Which entry a block that was added goes to. */
   readonly #next: Local;
   #block = 0;
+  /** What instructions do is known by now. */
+  readonly #done = noFacts();
   /** Where the function is left: with F.rip in a local, or for the interpreter to execute the record at the page offset in `result` (and behind how many since `fuel`: BEFORE_SHIFT). */
   #left: Label | null = null;
   /** The same with flags of a form of sharedForms, by its text. */
@@ -109,7 +111,7 @@ class RegionWriter extends RegionFrame implements RegionState {
       inside();
       return;
     }
-    this.plain.beginPass(n, this.doubles.keys(), this.#plainHeads.get(n));
+    this.plain.beginPass(n, this.a.uses.doubles, this.#plainHeads.get(n));
     this.f.loop((head) => {
       this.#labels.set(n, head);
       this.flags.beginPass(n, this.#forms.get(n) ?? null);
@@ -163,7 +165,7 @@ class RegionWriter extends RegionFrame implements RegionState {
         if (x.looksAtFlags || decides) this.flags.decide();
         this.flags.detach(x.written);
         this.flags.beginInstruction();
-        const s = new TranslatorSemantics(f, mode, instruction, this, wanted[n]![i]!);
+        const s = new TranslatorSemantics(f, mode, instruction, this, wanted[n]![i]!, resetFacts(this.#done));
         this.spillDoubles(x.vectors);
         s.writeInstruction();
         this.loadDoubles([...x.vectors].filter((r) => !x.doublesWritten.has(r)));
@@ -371,7 +373,7 @@ class RegionWriter extends RegionFrame implements RegionState {
 function writeRegion(f: FunctionBuilder, a: Analysed): void {
   const nothing = new Map<number, LoopFlags | null>();
   const looks = [...a.flow.heads].some((head) => a.liveAtStart[head]);
-  const doubles = a.facts.some((all) => all.some((x) => x.doubles.size > 0));
+  const doubles = a.uses.doubles.size > 0;
   const { left, flags, plainHeads } =
     looks || (doubles && a.flow.heads.size > 0)
       ? new RegionWriter(new FunctionBuilder(f.module, ['i32']), a, nothing, new Map())
