@@ -45,6 +45,18 @@ const mean =
       all.size > computing.size && systemToo !== null ? `with the system kernels ${systemToo.toFixed(2)}` : '';
     return { value, note };
   };
+/** Geometric mean over the kernels of both widths, and in the note of each; x87 is exact in 80 bits here and a double there. */
+const ofWasm = (t: Tables): Reading => {
+  const [narrow, wide] = (['kernels32', 'kernels64'] as const).map((table) =>
+    ratios(t[table], TRANSLATOR, 'wasm', KERNELS.computing),
+  ) as [Map<string, number>, Map<string, number>];
+  const text = (values: Iterable<number>): string => geometricMean([...values])?.toFixed(2) ?? 'not measured';
+  const withoutX87 = [...narrow].filter(([name]) => name !== 'float').map(([, value]) => value);
+  return {
+    value: geometricMean([...narrow.values(), ...wide.values()]),
+    note: `32 bits ${text(narrow.values())}, without x87 ${text(withoutX87)}; 64 bits ${text(wide.values())}`,
+  };
+};
 /** The row that comes off worst. */
 const least =
   (table: string, ours: string, column: string) =>
@@ -102,18 +114,7 @@ const BARS: readonly Bar[] = [
   { issue: 8, text: 'the slowest kernel: v86', bar: 0.8, read: least('kernels32', TRANSLATOR, 'v86') },
   { issue: 8, text: 'floating point by SSE2: QEMU', bar: 4, read: one('kernels64', 'float', TRANSLATOR, 'qemu') },
   { issue: 8, text: 'floating point by x87: v86', bar: 1.5, read: one('kernels32', 'float', TRANSLATOR, 'v86') },
-  {
-    issue: 8,
-    text: 'kernels in 32 bits: the same C straight to WebAssembly',
-    bar: 0.35,
-    read: mean('kernels32', TRANSLATOR, 'wasm'),
-  },
-  {
-    issue: 8,
-    text: 'kernels in 64 bits: the same C straight to WebAssembly',
-    bar: 0.35,
-    read: mean('kernels64', TRANSLATOR, 'wasm'),
-  },
+  { issue: 8, text: 'all kernels: the same C straight to WebAssembly', bar: 0.35, read: ofWasm },
   { issue: 8, text: 'Linux 686 to its shell: v86', bar: 2, read: one('boot', '686', TRANSLATOR, 'v86') },
   { issue: 8, text: 'Linux 686 to its shell: QEMU', bar: 0.8, read: one('boot', '686', TRANSLATOR, 'qemu') },
   { issue: 8, text: 'Linux amd64 to its shell: QEMU', bar: 0.8, read: one('boot', 'amd64', TRANSLATOR, 'qemu') },

@@ -244,6 +244,10 @@ export class CpuCore {
         segment_full: (frame: number) => this.mem.code.segmentFull(frame),
         fetch_cross: () => t.fetchCross(),
         interrupts_enabled: () => this.#interruptsEnabled(),
+        shadow_began: () => {
+          this.#interruptsEnabled();
+          this.#shadowAt = this.retiredNow();
+        },
         place_hot: (record: number) => this.tier?.hot(record),
         code_page_written: (frame: number) => this.mem.code.written(frame),
         code_changed: (frame: number, offset: number) => this.mem.code.listener?.recordGone(frame, offset),

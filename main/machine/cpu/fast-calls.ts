@@ -1,4 +1,4 @@
-// Instructions without a gate in the everyday cases, as WebAssembly: fast system calls, CLI, STI, PUSHF, POPF, INVLPG, reading control
+// Instructions without a gate in the everyday cases, as WebAssembly: fast system calls, CLI, STI, PUSHF, POPF, SWAPGS, INVLPG, reading control
 // registers and the time-stamp counter.
 // Invariant: as in fast-events.ts.
 
@@ -32,6 +32,7 @@ import {
   STATE,
   Seg,
   SegAttr,
+  Shadow,
   TLB_BYTES,
   TLB_INVALID,
   TLB_TAG_EXEC,
@@ -246,10 +247,23 @@ export const FAST_CALLS: Readonly<Record<string, (s: Fast, op: E) => void>> = {
     s.set(F.eflags, state(F.eflags).and(~IF).or(2));
     s.f.return(i32(Next.Sequential));
   },
-  sti: (s) => {
-    // where it opens interrupts the run loop has to know
-    s.no(state(F.eflags).and(IF).eqz());
+  sti: (s, op) => {
     s.no(state(F.cr0).and(1).and(state(F.cpl).gtU(s.iopl())));
+    s.f.if(state(F.eflags).and(IF), () => s.f.return(i32(Next.Sequential)));
+    s.usualMode();
+    s.set(F.eflags, state(F.eflags).or(IF | 2));
+    s.set(F.shadow, i32(Shadow.Sti));
+    s.f.callVoid('shadow_began');
+    s.set64(F.rip, s.nextRip(op));
+    s.f.return(i32(Next.Jump));
+  },
+  swapgs: (s) => {
+    if (!s.long) s.no(i32(1));
+    s.usualMode();
+    s.no(state(F.cpl));
+    const base = s.f.let(state64(F.segBase + Seg.GS * 8));
+    s.set64(F.segBase + Seg.GS * 8, state64(F.kernelGsBase));
+    s.set64(F.kernelGsBase, base);
     s.f.return(i32(Next.Sequential));
   },
   pushf,

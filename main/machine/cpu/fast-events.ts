@@ -52,7 +52,7 @@ export const Event = { HasError: 1, Software: 2, Resume: 4 } as const;
 
 const Z = i32(0);
 
-/** Adds fast_deliver and the fast_ routines. Needs walk_fill, set_flags and the imported interrupts_enabled. */
+/** Adds fast_deliver and the fast_ routines. Needs walk_fill, set_flags and the imported interrupts_enabled and shadow_began. */
 export function defineFastEvents(m: ModuleBuilder, mode: 32 | 64): void {
   const long = mode === 64;
   // (linear low, high, bytes | write, user) -> WebAssembly address, or 0: not in one page, not mapped in the everyday way, not RAM

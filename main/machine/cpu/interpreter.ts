@@ -121,6 +121,8 @@ function declare(mode: 32 | 64, counting: boolean): Declaration {
   m.import('segment_full', ['i32'], ['i32']);
   m.import('fetch_cross', ['i32'], ['i32']);
   m.import('interrupts_enabled', [], []);
+  // the same behind STI, which holds them off for one more instruction
+  m.import('shadow_began', [], []);
   m.import('place_hot', ['i32'], []);
   m.import('code_changed', ['i32', 'i32'], []);
   m.import('code_page_written', ['i32'], []);

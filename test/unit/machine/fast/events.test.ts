@@ -240,6 +240,7 @@ const ONLY: Record<string, 32 | 64> = {
   sysret: 64,
   sysenter: 32,
   sysexit: 32,
+  swapgs: 64,
   mov_to_sreg: 32,
   pop_sreg: 32,
 };

@@ -67,6 +67,7 @@ export class Bench {
     for (const entry of WebAssembly.Module.imports(new WebAssembly.Module(image.bytes)))
       if (entry.kind === 'function') env[entry.name] = refuse;
     env['interrupts_enabled'] = asked;
+    env['shadow_began'] = asked;
     env['code_page_written'] = (frame: number) => this.mem.code.written(frame);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(image.bytes), { env });
     this.exports = instance.exports as typeof this.exports;
