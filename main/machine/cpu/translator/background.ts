@@ -109,7 +109,7 @@ class Service {
     else if (news.archive === null) this.archive = null;
     else this.archive = new Archive(news.archive.file, news.archive.index, (name) => this.tell({ used: name }));
   }
-  /** Hands out the answers that have come; they may be for other hosts of this thread. */
+  /** Hands out an answer that has come, which may be for another host of this thread; the others wait for the next time, as a guest waits meanwhile. */
   poll(): void {
     for (;;) {
       const received = receiveMessageOnPort(this.#port) as { message: TranslationAnswer | TranslatorNews } | undefined;
@@ -123,6 +123,7 @@ class Service {
       this.#waiting.delete(answer.order);
       const current = (answer.made?.functions ?? []).filter((f) => isCurrent(w, f));
       w.deliver({ ...answer, mode: w.mode, requests: w.requests, current });
+      return;
     }
   }
 }
