@@ -62,8 +62,14 @@ interface Waiting {
   readonly mem: HostMemory;
 }
 
+/** Threads that may die before no more are started: by then it is not one place's fault. */
+const LIVES = 4;
+let lives = LIVES;
+
 /** The thread and its port, made when first needed. */
 class Service {
+  /** Why the thread is no more; null while it lives. */
+  #lost: string | null = null;
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
   #orders = 0;
@@ -79,12 +85,29 @@ class Service {
     const source = import.meta.url.endsWith('.ts');
     const file = new URL(source ? './worker.ts' : '../../../translator-worker.js', import.meta.url);
     const worker = new Worker(file, { workerData: { port: port2, folder }, transferList: [port2], execArgv: [] });
+    // it may run out of memory, or be killed: without somebody who listens that would be the end of this process
+    worker.on('error', (e) => (this.#lost = String(e)));
+    worker.on('exit', (code) => (this.#lost ??= `The translating thread ended with code ${code}.`));
     // neither keeps the process alive
     worker.unref();
     this.#port = port1;
     port1.unref();
   }
 
+  /** If the thread is no more, everything that waits for it has failed, and the next order starts another. */
+  tend(): void {
+    const error = this.#lost;
+    if (error === null || service !== this) return;
+    service = null;
+    lives--;
+    this.archive ??= null;
+    for (const done of this.#writing.splice(0)) done(error);
+    for (const [order, w] of [...this.#waiting]) {
+      this.#waiting.delete(order);
+      const { mode, requests } = w;
+      w.deliver({ order, made: null, error, milliseconds: 0, mode, requests, current: [] });
+    }
+  }
   send(host: number, w: Waiting, pages: readonly SentPage[]): void {
     const order = this.#orders++;
     this.#waiting.set(order, w);
@@ -111,6 +134,7 @@ class Service {
   }
   /** Hands out an answer that has come, which may be for another host of this thread; the others wait for the next time, as a guest waits meanwhile. */
   poll(): void {
+    this.tend();
     for (;;) {
       const received = receiveMessageOnPort(this.#port) as { message: TranslationAnswer | TranslatorNews } | undefined;
       if (!received) return;
@@ -200,6 +224,12 @@ export class BackgroundTranslator {
       this.outstanding--;
       this.#deliver(generation === this.#generation ? t : { ...t, current: [] });
     };
+    service?.tend();
+    if (lives === 0) {
+      const error = 'The translating thread has died too often.';
+      deliver({ order: -1, made: null, error, milliseconds: 0, mode, requests, current: [] });
+      return;
+    }
     service ??= new Service();
     service.send(this.#host, { mode, requests, maps, deliver, mem }, pages);
   }
