@@ -198,3 +198,51 @@ it.each([32, 64] as const)('%i-bit loops that rely on plain numbers, entered wit
       }
   expect(entered).toBeGreaterThan(500);
 });
+
+/** What IEEE 754 says of operands in the middle of the range whose result is at an end of it; both tiers share their quick way, so it is written out. */
+const ENDS: readonly (readonly [opcode: number, a: bigint, b: bigint, result: bigint, raised: number])[] = [
+  // overflow; underflow, the exact quotient being just above 2^-1024; the least that is no underflow
+  [0x59, 0x5fff_ffff_ffff_ffffn, 0x5fff_ffff_ffff_ffffn, 0x7ff0_0000_0000_0000n, 0x08],
+  [0x5e, 0x2000_0000_0000_0001n, 0x5fff_ffff_ffff_ffffn, 0x0004_0000_0000_0000n, 0x10],
+  [0x59, 0x2000_0000_0000_0001n, 0x2000_0000_0000_0001n, 0x0010_0000_0000_0002n, 0],
+];
+const ENDS_OF_SINGLES: typeof ENDS = [
+  [0x59, 0x5fff_ffffn, 0x5fff_ffffn, 0x7f80_0000n, 0x08],
+  [0x5e, 0x2000_0001n, 0x5fff_ffffn, 0x0020_0000n, 0x10],
+  [0x59, 0x2000_0001n, 0x2000_0001n, 0x0080_0002n, 0],
+];
+
+it.each([32, 64] as const)('%i-bit code at the ends of the range, from operands far from them', (mode) => {
+  const m = new TwoTiers(mode);
+  const memory = m.interpreted.mem.u8;
+  const view = new DataView(memory.buffer, memory.byteOffset);
+  for (const [prefix, bytes, lanes] of [
+    [[0xf2], 8, 1] as const,
+    [[0x66], 8, 2] as const,
+    [[0xf3], 4, 1] as const,
+    [[], 4, 4] as const,
+  ])
+    for (const [opcode, a, b, result, raised] of bytes === 8 ? ENDS : ENDS_OF_SINGLES) {
+      const put = (at: number, v: bigint): void =>
+        bytes === 8 ? view.setBigUint64(at, v, true) : view.setUint32(at, Number(v), true);
+      for (let at = 0; at < 16; at += bytes) {
+        put(STATE + F.xmm + at, a);
+        put(STATE + F.xmm + 16 + at, b);
+      }
+      const code = [0x89, 0xc9, ...prefix, 0x0f, opcode, 0xc1];
+      m.vcpu.rip = BigInt(CODE);
+      m.vcpu.set32(F.cr4, mode === 64 ? 0x620 : 0x600);
+      m.vcpu.set32(F.mxcsr, 0x1fa0);
+      m.load(code);
+      expect(m.entered).toBe(true);
+      const { interpreted, translated } = m.compare(100);
+      for (const { mxcsr, vectors } of [interpreted, translated]) {
+        const got = new DataView(vectors.buffer, vectors.byteOffset);
+        const values = Array.from({ length: 16 / bytes }, (_, n) =>
+          bytes === 8 ? got.getBigUint64(n * 8, true) : BigInt(got.getUint32(n * 4, true)),
+        );
+        expect(values, Buffer.from(code).toString('hex')).toEqual(values.map((_, n) => (n < lanes ? result : a)));
+        expect(mxcsr, Buffer.from(code).toString('hex')).toBe(0x1fa0 | raised);
+      }
+    }
+});
