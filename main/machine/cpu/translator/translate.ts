@@ -246,8 +246,9 @@ class RegionWriter extends RegionFrame implements RegionState {
   #checkPlain(head: number, block: number, back: boolean): void {
     this.plain.noteEdge(head, back);
     const missing = this.plain.missing(this.#plainHeads.get(head));
+    if (missing.length === 0) return;
     const first = this.a.region.blocks[block]?.instructions[0]!.record.pageOffset;
-    if (missing.length === 0 || first === undefined) return;
+    if (first === undefined) throw new Error(`The translator has no instruction to leave in front of block ${block}.`);
     const plain = missing.map((register) => isPlainDouble(this.f.let(this.doubles[register]!.op(0xbd, 'i64'))));
     this.f.if(plain.reduce((all, one) => all.and(one)).eqz(), () => this.bail(first), undefined, false);
   }
