@@ -43,14 +43,23 @@ function write(r: Results): void {
   writeFileSync(CHART, chart(r));
 }
 
-/** Rows that were measured take the place of older ones; a table's load is the range of all its rows. */
+/**
+ * Figures that were measured take the place of older ones; columns that were not stay if they computed the same. A table's load is the range of all its
+ * figures.
+ */
 export function merge(old: Results['tables'], measured: Results['tables']): Results['tables'] {
   const tables = { ...old };
   for (const [name, { load, rows }] of Object.entries(measured)) {
     const before = old[name];
-    const kept = Object.entries(before?.rows ?? {}).filter(([row]) => !(row in rows));
-    const loads = [...load, ...(kept.length > 0 ? before!.load : [])];
-    tables[name] = { load: [Math.min(...loads), Math.max(...loads)], rows: { ...before?.rows, ...rows } };
+    const all = { ...before?.rows };
+    for (const [row, measuredNow] of Object.entries(rows)) {
+      const older = all[row]?.checksum === measuredNow.checksum ? all[row].columns : {};
+      all[row] = { ...measuredNow, columns: { ...older, ...measuredNow.columns } };
+    }
+    const figures = (r: typeof rows): number =>
+      Object.values(r).reduce((n, { columns }) => n + Object.keys(columns).length, 0);
+    const loads = [...load, ...(figures(all) > figures(rows) ? before!.load : [])];
+    tables[name] = { load: [Math.min(...loads), Math.max(...loads)], rows: all };
   }
   return tables;
 }

@@ -65,6 +65,13 @@ describe('a record', () => {
     const all = merge(merged, { boot: { ...merged.boot!, load: [2, 3] } });
     expect(all.boot!.load).toEqual([2, 3]);
   });
+  test('keeps the columns of a row that a run did not measure, unless they computed something else', () => {
+    const old = gather([run('v86', 'boot'), sample('a', 1)], [run('qemu', 'boot'), sample('a', 2)]);
+    const again = merge(old, gather([run('v86', 'boot'), sample('a', 9)])).boot!.rows.crc32!;
+    expect([again.columns.v86!.first, again.columns.qemu!.first]).toEqual([9, 2]);
+    const other = merge(old, gather([run('v86', 'boot'), sample('b', 9)])).boot!.rows.crc32!;
+    expect(Object.keys(other.columns)).toEqual(['v86']);
+  });
 });
 
 describe('bars', () => {
