@@ -38,7 +38,7 @@ for (let frame = 0; frame < RAM >> 12; frame++) {
   for (let offset = 0; offset < 4096; offset++) {
     const record = mem.u32[(map >> 2) + offset]!;
     if (record === 0 || mem.u16[(record + OP.handler) >> 1]! < FIRST_REGION) continue;
-    const request = { record, frame, key, second: frame + 1, alone: true };
+    const request = { record, frame, key, second: frame + 1, alone: true, careful: [] };
     const made = translateRegions(machine.core, (key & 2) !== 0 ? 64 : 32, [request]);
     if (!made) continue;
     const { offsets } = made.functions[0]!;

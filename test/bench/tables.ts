@@ -98,6 +98,7 @@ const FIGURES: Readonly<Record<string, readonly [words: string, show: (v: number
   invalidated: ['regions gone with their code', String],
   evicted: ['modules thrown away for want of room', String],
   refused: ['places not taken', String],
+  anew: ['regions made anew with care', String],
 };
 export function translationGrid(translation: Results['translation']): Grid {
   const all = Object.entries(translation);

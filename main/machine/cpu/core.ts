@@ -249,6 +249,7 @@ export class CpuCore {
           this.#shadowAt = this.retiredNow();
         },
         place_hot: (record: number) => this.tier?.hot(record),
+        place_left: (record: number) => this.tier?.left(record),
         code_page_written: (frame: number) => this.mem.code.written(frame),
         code_changed: (frame: number, offset: number) => this.mem.code.listener?.recordGone(frame, offset),
       };

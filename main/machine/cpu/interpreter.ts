@@ -41,6 +41,7 @@ import { NEXT_CROSS, cross, defineBranches, defineTraces, ripAt } from './traces
 import { defineRegionAccess } from './translator/access.ts';
 import { defineChain } from './translator/chain.ts';
 import { countJump } from './translator/hotness.ts';
+import { countLeft } from './translator/careful-places.ts';
 import { JUMPED_TO, LONGEST_WAY, RegionExit, SHARED_FUNCTIONS } from './translator/interface.ts';
 import { defineWalk } from './walk.ts';
 
@@ -124,6 +125,7 @@ function declare(mode: 32 | 64, counting: boolean): Declaration {
   // the same behind STI, which holds them off for one more instruction
   m.import('shadow_began', [], []);
   m.import('place_hot', ['i32'], []);
+  m.import('place_left', ['i32'], []);
   m.import('code_changed', ['i32', 'i32'], []);
   m.import('code_page_written', ['i32'], []);
   for (const name of routines) m.import(`sys_${name}`, ['i32'], ['i32']);
@@ -338,6 +340,7 @@ function defineRun(m: ModuleBuilder, mode: 32 | 64, t: DecodeTables, counting: b
                       f.br(next);
                     });
                     // a region with too little fuel: this record is executed by itself, whatever is in its handler's place
+                    if (counting) f.if(fuel.gtS(LONGEST_WAY), () => countLeft(f, status));
                     copyAlone(f, status);
                     f.set(op, ALONE);
                     f.br(next);

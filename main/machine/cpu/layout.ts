@@ -73,6 +73,12 @@ export const REGION_SECOND = 0xd4_0000;
  */
 export const REGION_TARGETS = 0xd8_0000;
 export const RegionTarget = { entries: 4096, bytes: 16, address: 0, key: 4, record: 8, slot: 12 } as const;
+/**
+ * u8 for each record, by its address: how often a region left it to the interpreter for another reason than fuel, modulo 256. Several records share
+ * one (translator/careful-places.ts).
+ */
+export const REGION_LEFT = 0xda_0000;
+export const RegionLeft = { entries: 8192 } as const;
 /** u32, shifted to bits 24-31: OP.heat of a new record, less than 256 jumps before the tier hears of it if it is not 0. */
 export const HEAT_START = 0x2908;
 /**

@@ -109,7 +109,7 @@ export abstract class Semantics {
   /** Reads operand `i` and makes sure that it can be written; `write` then cannot fault. */
   abstract modify(i: number): { value: E; write: (v: E) => void };
   /** Linear address of the memory operand for an access of `bytes` bytes, segment checks done. */
-  abstract address(bytes: number, write?: boolean): Local;
+  abstract address(bytes: number, write?: boolean): E;
   /** Effective address without segment, as LEA wants it (i32 or i64 by mode). */
   abstract effectiveAddress(): E;
   /** Signed immediate as i64. */
@@ -175,11 +175,11 @@ export abstract class Semantics {
   /** Linear address of XLAT's table byte: segment : rBX + AL. */
   abstract xlatAddress(): E;
   /** WebAssembly address from which `bytes` bytes at a linear address can be read. */
-  abstract loadAddress(address: E, bytes: number, stack?: boolean): Local;
+  abstract loadAddress(address: E, bytes: number, stack?: boolean): E;
   /** Writes `bytes` bytes at a linear address: `put` stores at the given WebAssembly address (it may be written twice). */
   abstract storeAt(address: E, bytes: number, put: (h: E) => void, stack?: boolean): void;
   /** WebAssembly address for reading and writing; call `finish` after the store. */
-  abstract modifyAddress(address: E, bytes: number): { h: Local; finish: () => void };
+  abstract modifyAddress(address: E, bytes: number): { h: E; finish: () => void };
 
   // ---- general registers
   /** Reads general register `n` (not AH..BH). */

@@ -277,13 +277,18 @@ export class E {
   }
 
   // memory: this is an i32 address
+  /** This address and a distance in bytes, from 0 on, which goes into the offset of loads and stores: their sum must not wrap around. */
+  near(distance: number): E {
+    return distance === 0 ? this : new Near(this, distance);
+  }
   private load(code: number, t: WasmType, offset: number): E {
     if (this.t !== 'i32') throw new TypeError(`wasm: address of type ${this.t}`);
+    const { base, distance } = placeOf(this);
     return new E(t, (w) => {
-      this.emit(w);
+      base.emit(w);
       w.u8(code);
       w.u8(0);
-      w.u32(offset);
+      w.u32(offset + distance);
     });
   }
   ld32(offset = 0): E {
@@ -320,12 +325,13 @@ export class E {
     return this.load(0x35, 'i64', offset);
   }
   ldV128(offset = 0): E {
+    const { base, distance } = placeOf(this);
     return new E('v128', (w) => {
-      this.emit(w);
+      base.emit(w);
       w.u8(0xfd);
       w.u32(0);
       w.u8(0);
-      w.u32(offset);
+      w.u32(offset + distance);
     });
   }
 
@@ -366,6 +372,21 @@ export class E {
       w.u8(lane);
     });
   }
+}
+
+/** See E.near. */
+class Near extends E {
+  readonly base: E;
+  readonly distance: number;
+  constructor(base: E, distance: number) {
+    super('i32', base.add(distance).emit);
+    this.base = base;
+    this.distance = distance;
+  }
+}
+/** An address as what is evaluated and what is added to the offset of a load or store. */
+export function placeOf(address: E): { readonly base: E; readonly distance: number } {
+  return address instanceof Near ? address : { base: address, distance: 0 };
 }
 
 /** A constant of type `t`. */

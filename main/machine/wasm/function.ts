@@ -2,7 +2,7 @@
 // Invariant: labels carry the nesting depth at which they were opened, so a branch is right wherever it is written.
 
 import { Bytes } from './bytes.ts';
-import { E, TYPE_CODE, i32, type Arg, type WasmType } from './expr.ts';
+import { E, TYPE_CODE, i32, placeOf, type Arg, type WasmType } from './expr.ts';
 import type { ModuleBuilder } from './module.ts';
 
 /** A mutable local variable; it is itself the expression that reads it. */
@@ -49,6 +49,11 @@ export class FunctionBuilder {
     const index = reuse ?? this.types.push(t) - 1;
     this.scopeLocals?.push([t, index]);
     return new Local(t, index);
+  }
+
+  /** A fresh local that outlives the scope it is made in. */
+  lasting(t: WasmType): Local {
+    return new Local(t, this.types.push(t) - 1);
   }
 
   /** Runs `body`; the locals it makes are given back at the end. */
@@ -180,11 +185,12 @@ export class FunctionBuilder {
   }
 
   private store(code: number, addr: E, offset: number, v: E): void {
-    addr.emit(this.w);
+    const { base, distance } = placeOf(addr);
+    base.emit(this.w);
     v.emit(this.w);
     this.w.u8(code);
     this.w.u8(0);
-    this.w.u32(offset);
+    this.w.u32(offset + distance);
   }
   st32(addr: E, offset: number, v: Arg): void {
     const e = v instanceof E ? v : i32(v);
@@ -208,12 +214,13 @@ export class FunctionBuilder {
     this.store(0x39, addr, offset, v);
   }
   stV128(addr: E, offset: number, v: E): void {
-    addr.emit(this.w);
+    const { base, distance } = placeOf(addr);
+    base.emit(this.w);
     v.emit(this.w);
     this.w.u8(0xfd);
     this.w.u32(11);
     this.w.u8(0);
-    this.w.u32(offset);
+    this.w.u32(offset + distance);
   }
 
   /** memory.copy: `n` bytes, overlapping like memmove. */

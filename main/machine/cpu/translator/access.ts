@@ -1,10 +1,10 @@
-// Guest memory for translated code that misses the TLB: region_read, region_write and region_stack, as WebAssembly in the interpreter's module.
+// Guest memory for translated code that misses the TLB: region_read and region_write, as WebAssembly in the interpreter's module.
 // Invariant: they do nothing but fill a TLB entry; whatever needs more (faults, devices, two pages, decoded code in the way, entries without
 // A or D bits) is left to the interpreter, which executes the instruction.
 
 import { E, i32 } from '../../wasm/expr.ts';
 import type { ModuleBuilder } from '../../wasm/module.ts';
-import { F, LastPage, STATE, TLB_ADDEND, TLB_FLAGS, TLB_FLAG_CODE, TLB_TAG_READ, TLB_TAG_WRITE } from '../layout.ts';
+import { F, STATE, TLB_ADDEND, TLB_FLAGS, TLB_FLAG_CODE, TLB_TAG_READ, TLB_TAG_WRITE } from '../layout.ts';
 import { entryOf } from '../walk.ts';
 
 const Z = i32(0);
@@ -13,13 +13,10 @@ const READ = 0;
 const WRITE = 1;
 const FILLED = 1;
 
-/** region_stack's access writes. */
-export const STACK_WRITE = 256;
+/** What instructions with careful accesses call: others are left to the interpreter at once (careful-places.ts). */
+export const ACCESS_CALLS = ['region_read', 'region_write'];
 
-/**
- * Adds region_read and region_write (linear low, high, bytes) -> WebAssembly address, or 0; and region_stack (linear low, high, bytes with or
- * without STACK_WRITE, a LastPage) -> the same, which remembers the page if it can be written.
- */
+/** Adds region_read and region_write (linear low, high, bytes) -> WebAssembly address, or 0. */
 export function defineRegionAccess(m: ModuleBuilder, mode: 32 | 64): void {
   for (const write of [false, true])
     m.func(write ? 'region_write' : 'region_read', ['i32', 'i32', 'i32'], ['i32'], (f) => {
@@ -40,24 +37,5 @@ export function defineRegionAccess(m: ModuleBuilder, mode: 32 | 64): void {
       });
       f.if(has(wanted), () => f.return(lo.add(entry.ld32(TLB_ADDEND))));
       f.return(write ? f.call('code_untouched', entry, lo, bytes) : Z);
-    }); // where most regions come to once in a while and few stay: a function saves its code in each of them
-  m.func('region_stack', ['i32', 'i32', 'i32', 'i32'], ['i32'], (f) => {
-    const [lo, hi, access, known] = f.params as unknown as [E, E, E, E];
-    const bytes = access.and(255);
-    const h = f.local('i32');
-    f.if(
-      access.and(STACK_WRITE),
-      () => f.set(h, f.call('region_write', lo, hi, bytes)),
-      () => f.set(h, f.call('region_read', lo, hi, bytes)),
-    );
-    const entry = f.let(entryOf(lo, Z.ld32(STATE + F.cpl).eq(3)));
-    const page = lo.and(-4096);
-    const tag = f.let(mode === 64 ? page.zx().or(hi.zx().shl(32n)) : page);
-    f.if((mode === 64 ? entry.ld64(TLB_TAG_WRITE) : entry.ld32(TLB_TAG_WRITE)).eq(tag), () => {
-      if (mode === 64) f.st64(known, LastPage.tag, tag);
-      else f.st32(known, LastPage.tag, tag);
-      f.st32(known, LastPage.addend, entry.ld32(TLB_ADDEND));
     });
-    f.return(h);
-  });
 }

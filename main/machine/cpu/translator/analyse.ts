@@ -3,6 +3,8 @@
 
 import { PAGE } from '../layout.ts';
 import type { Region } from './blocks.ts';
+import { ACCESS_CALLS } from './access.ts';
+import { planAccesses, type AccessPlan } from './access-runs.ts';
 import { addDispatchBlocks, type Dispatched } from './dispatch-blocks.ts';
 import { analyseFlow, longestPaths, type Flow } from './flow.ts';
 import type { Observer } from './observe.ts';
@@ -27,6 +29,8 @@ export interface Analysed {
   readonly flow: Flow;
   /** Of each block and instruction; none of the blocks that were added. */
   readonly facts: readonly (readonly Facts[])[];
+  /** How each instruction accesses memory. */
+  readonly plans: readonly (readonly AccessPlan[])[];
   readonly uses: Uses;
   /** Longest way from each block to the next check of the fuel. */
   readonly longest: readonly number[];
@@ -48,6 +52,8 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
       return seen.facts;
     }),
   );
+  const plans = facts.map((x, n) => planAccesses(mode, region.blocks[n]?.instructions ?? [], x));
+  if (plans.some((all) => all.some(({ careful }) => careful))) for (const name of ACCESS_CALLS) calls.add(name);
   const liveAtStart = facts.map(() => false);
   const wanted = facts.map((all) => all.map(() => true));
   const uses = together(flow.order.map((n) => facts[n]!));
@@ -78,7 +84,7 @@ export function analyse(mode: 32 | 64, region: Region, observer: Observer, calls
     return behind === null ? all : all.filter((to) => to !== (dispatched.via(n, behind) ?? behind));
   });
   const longest = longestPaths(flow, onward, lengths, entries);
-  return { mode, region, dispatched, flow, facts, uses, longest, liveAtStart, wanted };
+  return { mode, region, dispatched, flow, facts, plans, uses, longest, liveAtStart, wanted };
 }
 
 function together(blocks: readonly (readonly Facts[])[]): Uses {

@@ -66,7 +66,7 @@ interface Waiting {
 const LIVES = 4;
 let lives = LIVES;
 
-/** The thread and its port, made when first needed. */
+/** The thread and its port, made with the first host that translates. */
 class Service {
   /** Why the thread is no more; null while it lives. */
   #lost: string | null = null;
@@ -192,7 +192,8 @@ export class BackgroundTranslator {
     this.#mem = mem;
     this.#deliver = deliver;
     gone.register(this, this.#host);
-    if (process.env.BULKHEAD_TRANSLATIONS !== undefined) service ??= new Service();
+    // started now, the thread has loaded the translator by the time that the first place is hot
+    service ??= new Service();
   }
 
   /** Something will come that nobody has ordered. */

@@ -48,6 +48,8 @@ export interface RegionInstruction {
   readonly onward: Onward;
   /** Its bytes if it begins in one page and ends in the next; null for all others. */
   readonly spanning: Uint8Array | null;
+  /** Its memory is accessed with care: see careful-places.ts. */
+  readonly careful: boolean;
 }
 export interface Block {
   readonly instructions: RegionInstruction[];
@@ -157,7 +159,13 @@ class Pages {
 }
 
 /** The instructions reachable from `entry` within the page and the one behind, by offset. */
-function reachable(mem: CodeMemory, pages: Pages, mode: 32 | 64, entry: number): Map<number, Found> {
+function reachable(
+  mem: CodeMemory,
+  pages: Pages,
+  mode: 32 | 64,
+  entry: number,
+  careful: ReadonlySet<number>,
+): Map<number, Found> {
   const found = new Map<number, Found>();
   const waiting = [entry];
   let known: IndirectTargets | null = null;
@@ -187,7 +195,8 @@ function reachable(mem: CodeMemory, pages: Pages, mode: 32 | 64, entry: number):
       const comesBack =
         name === 'call' &&
         (target !== null || guesses.length > 0 || (found.size < WORTH_CALLING && pages.jumps(next) >= SEEN));
-      found.set(at, { instruction: { record, handler, onward, spanning }, next, target, guesses, comesBack });
+      const instruction = { record, handler, onward, spanning, careful: careful.has(at) };
+      found.set(at, { instruction, next, target, guesses, comesBack });
       if (target !== null) waiting.push(target);
       waiting.push(...guesses);
       if (comesBack) waiting.push(next);
@@ -233,7 +242,7 @@ export function findRegion(mem: CodeMemory, mode: 32 | 64, request: RegionReques
   const pages = new Pages(mem, request);
   if (pages.first === 0) return null;
   const entry = mem.view.getUint16(request.record + OP.pageOffset, true);
-  const found = reachable(mem, pages, mode, entry);
+  const found = reachable(mem, pages, mode, entry, new Set(request.careful));
   if (!found.has(entry)) return null;
   const targets: Map<number, readonly number[]> = findReturnSites(found);
   const leaders = new Set([entry]);

@@ -39,6 +39,8 @@ export interface RegionPlace {
 export interface RegionRequest extends RegionPlace {
   /** It gets a region that is entered there, even if it lies inside another. */
   readonly alone: boolean;
+  /** Page offsets (from 4096 on in the page behind) of instructions that were left to the interpreter often: see careful-places.ts. */
+  readonly careful: readonly number[];
 }
 
 /**
@@ -104,7 +106,6 @@ export const SHARED_FUNCTIONS: readonly string[] = [
     'div128_rem',
     'region_read',
     'region_write',
-    'region_stack',
     'region_next',
     'decode_trace',
   ],

@@ -5,6 +5,7 @@ import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { FAST_ROUTINES } from '../fast-events.ts';
 import { sharedFunctions } from '../interpreter.ts';
+import { noPlan } from './access-runs.ts';
 import { callsRoutine, type RegionInstruction } from './blocks.ts';
 import { RegionFlags } from './region-flags.ts';
 import { TranslatorSemantics } from './region-semantics.ts';
@@ -66,6 +67,7 @@ export class Observer {
       flags: new RegionFlags(f, []),
       ...{ doubles: Array.from({ length: 16 }, () => double), isPlain: () => false, setPlain: () => {} },
       ...{ pageBase: address, tlb: word, inexact: wide, segmentBase: () => address, lastPage: () => null, before: 0 },
+      ...{ runAt: () => null, beginRun: () => word },
       ...{ bail: nowhere, go: nowhere, goTo: nowhere, callRoutine: () => {} },
     };
     return (this.#scratch = { f, state });
@@ -74,7 +76,7 @@ export class Observer {
     const { f, state } = this.#prepare();
     f.w.n = 0;
     state.flags.at = null;
-    const s = new TranslatorSemantics(f, this.#mode, instruction, state, wanted);
+    const s = new TranslatorSemantics(f, this.#mode, instruction, state, wanted, noPlan());
     f.scope(() => s.writeInstruction());
     return s.facts;
   }

@@ -187,18 +187,20 @@ export class RegionCache {
   #evict(module: LoadedModule): void {
     this.evicted++;
     for (const region of [...module.regions]) this.#drop(region);
-    for (const template of module.templates) {
-      const { pattern } = template;
-      const place = placeOf(pattern.key, pattern.entry, firstByte(pattern));
-      const rest = this.#places.get(place)!.filter((t) => t !== template);
-      if (rest.length > 0) this.#places.set(place, rest);
-      else this.#places.delete(place);
-    }
+    for (const template of module.templates) this.#forget(template);
     this.#modules.delete(module);
     this.bytes -= module.bytes;
     this.#unused -= module.bytes;
   }
 
+  /** No place enters the code anew. */
+  #forget(template: Template): void {
+    const { pattern } = template;
+    const place = placeOf(pattern.key, pattern.entry, firstByte(pattern));
+    const rest = (this.#places.get(place) ?? []).filter((t) => t !== template);
+    if (rest.length > 0) this.#places.set(place, rest);
+    else this.#places.delete(place);
+  }
   /** Nothing enters the region any more; one that is running leaves by itself. */
   #drop(region: Region): void {
     const { slot, request, template, frames } = region;
@@ -219,14 +221,24 @@ export class RegionCache {
     if (module.regions.size === 0) this.#unused += module.bytes;
   }
 
+  /**
+   * The regions with the instruction at an offset of a frame are not entered any more, nor is their code entered from elsewhere anew.
+   * @returns where they were entered
+   */
+  retire(frame: number, offset: number): RegionPlace[] {
+    const those = [...(this.#frames.get(frame) ?? [])].filter((region) => isMadeFrom(region, frame, offset));
+    for (const region of those) {
+      this.#drop(region);
+      this.#forget(region.template);
+    }
+    return those.map(({ request }) => request);
+  }
   /** The instruction at an offset of a frame changes: regions made from it die. */
   recordGone(frame: number, offset: number): void {
     const here = this.#frames.get(frame);
     if (!here) return;
     for (const region of [...here]) {
-      const { offsets } = region.template.pattern;
-      const { frame: first, second } = region.request;
-      if ((frame === first && includes(offsets, offset)) || (frame === second && includes(offsets, offset + PAGE))) {
+      if (isMadeFrom(region, frame, offset)) {
         this.invalidated++;
         this.#drop(region);
       }
@@ -245,6 +257,13 @@ export class RegionCache {
   }
 }
 
+function isMadeFrom({ template, request }: Region, frame: number, offset: number): boolean {
+  const { offsets } = template.pattern;
+  return (
+    (frame === request.frame && includes(offsets, offset)) ||
+    (frame === request.second && includes(offsets, offset + PAGE))
+  );
+}
 /** In an ascending list. */
 function includes(offsets: Uint16Array, wanted: number): boolean {
   let [from, to] = [0, offsets.length];

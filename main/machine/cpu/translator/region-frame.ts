@@ -28,6 +28,7 @@ import {
   TLB_TAG_EXEC,
   TLB_TAG_WRITE,
 } from '../layout.ts';
+import type { Run } from './access-runs.ts';
 import type { Analysed, Uses } from './analyse.ts';
 import { RegionExit } from './interface.ts';
 import { routineFunctions } from './observe.ts';
@@ -59,6 +60,9 @@ export class RegionFrame {
   readonly tlb: Local;
   readonly inexact: Local;
   before = 0;
+  /** Runs that have been looked up in the block that is being written, and the locals for those of any block. */
+  readonly #runs = new Map<Run, Local>();
+  readonly #runLocals: Local[] = [];
   protected readonly f: FunctionBuilder;
   protected readonly a: Analysed;
   /** Instructions left; `before` of them have run since it was brought up to date. */
@@ -108,7 +112,7 @@ export class RegionFrame {
     this.#findInexact();
     this.flags = new RegionFlags(f, this.registers);
     const instructions = a.region.blocks.map((b) => b.instructions);
-    for (const key of pagesToRemember(a.flow, instructions, a.facts))
+    for (const key of pagesToRemember(a.flow, instructions, a.facts, a.plans))
       this.#pages.set(key, LastPage.first + this.#pages.size * LastPage.bytes);
     this.#forgetPages();
   }
@@ -332,6 +336,17 @@ export class RegionFrame {
       f.st64(Z, at + LastPage.tag, entry.ld64(TLB_TAG_WRITE));
       f.st32(Z, at + LastPage.addend, entry.ld32(TLB_ADDEND));
     }
+  }
+  protected forgetRuns(): void {
+    this.#runs.clear();
+  }
+  runAt(run: Run): Local | null {
+    return this.#runs.get(run) ?? null;
+  }
+  beginRun(run: Run): Local {
+    const local = (this.#runLocals[this.#runs.size] ??= this.f.lasting('i32'));
+    this.#runs.set(run, local);
+    return local;
   }
   isPlain(register: number): boolean {
     return this.plain.ask(register);

@@ -20,7 +20,7 @@ import {
   TLB_TAG_READ,
   TLB_TAG_WRITE,
 } from '../layout.ts';
-import { STACK_WRITE } from './access.ts';
+import type { AccessPlan, Member } from './access-runs.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { STACK_PAGE, noFacts, type Facts, type RegionState } from './region-state.ts';
 import { callsRoutine, type RegionInstruction } from './blocks.ts';
@@ -40,6 +40,9 @@ export class TranslatorSemantics extends Semantics {
   private readonly general: boolean;
   private readonly wanted: boolean;
   private readonly callsRoutine: boolean;
+  private readonly plan: AccessPlan;
+  /** What `address` answered; `local` null: nobody should need it, since a run tells where the operand is. */
+  private operandAddress: { readonly address: E; readonly local: Local | null } | null = null;
   /** Branches of the meaning around this point. */
   private conditional = 0;
   private readonly undo: (() => void)[] = [];
@@ -48,6 +51,7 @@ export class TranslatorSemantics extends Semantics {
 
   /**
    * @param wanted false = nobody can see the flags that it sets
+   * @param plan how it accesses memory
    * @param facts takes what it does
    */
   constructor(
@@ -56,11 +60,13 @@ export class TranslatorSemantics extends Semantics {
     { handler: h, record }: RegionInstruction,
     region: RegionState,
     wanted: boolean,
+    plan: AccessPlan,
     facts: Facts = noFacts(),
   ) {
     super(f, mode, h.osz, h.instruction, h.operands, h.memory);
     this.facts = facts;
     this.record = record;
+    this.plan = plan;
     this.region = region;
     this.general = h.general;
     this.callsRoutine = callsRoutine(h);
@@ -253,7 +259,7 @@ export class TranslatorSemantics extends Semantics {
   read(i: number): E {
     const o = this.operands[i]!;
     const size = this.sizeOf(i);
-    if (this.isMemory(o)) return this.load(this.address(size / 8), size);
+    if (this.isMemory(o)) return this.load(this.address(), size);
     switch (o.kind) {
       case 'I':
         return konst(this.size === 64 ? 'i64' : 'i32', this.record.imm);
@@ -274,13 +280,13 @@ export class TranslatorSemantics extends Semantics {
     const size = this.sizeOf(i);
     if (this.isMemory(o)) {
       const value = this.let(v);
-      this.store(this.address(size / 8, true), size, value);
+      this.store(this.address(), size, value);
     } else this.writeSlot(this.slotOf(o), size, v);
   }
   modify(i: number): { value: E; write: (v: E) => void } {
     const size = this.sizeOf(i);
     if (!this.isMemory(this.operands[i]!)) return { value: this.read(i), write: (v) => this.write(i, v) };
-    const { h, finish } = this.modifyAddress(this.address(size / 8, true), size / 8);
+    const { h, finish } = this.modifyAddress(this.address(), size / 8);
     const value = this.let(rawLoad(h, size));
     return {
       value,
@@ -393,10 +399,21 @@ export class TranslatorSemantics extends Semantics {
     }
     return this.cut(sum.add(this.k(size, disp)));
   }
-  address(bytes: number, write?: boolean): Local;
-  address(): Local {
-    if (this.operands.some((o) => o.kind === 'O')) return this.let(this.linear(this.k(this.mode, this.record.imm)));
-    return this.let(this.linear(this.effectiveAddress()));
+  address(): E {
+    const t = this.mode === 64 ? 'i64' : 'i32';
+    const { operand } = this.plan;
+    const byNumber = this.operands.some((o) => o.kind === 'O');
+    const wanted = !operand || this.region.runAt(operand.run) === null;
+    const local = wanted
+      ? this.let(this.linear(byNumber ? this.k(this.mode, this.record.imm) : this.effectiveAddress()))
+      : null;
+    const address = new E(t, (w) => {
+      this.facts.addressUsed = true;
+      if (!local) untranslatable(this.instruction.name, 'address of its own');
+      local.emit(w);
+    });
+    this.operandAddress = { address, local };
+    return address;
   }
   addressPlus(delta: E): E {
     const sum = this.effectiveAddress().add(this.mode === 64 ? delta.sx() : delta.lo());
@@ -489,59 +506,70 @@ export class TranslatorSemantics extends Semantics {
     else this.f.st32(Z, at + LastPage.tag, address.and(-4096));
     this.f.st32(Z, at + LastPage.addend, addend);
   }
-  private find(address: E, bytes: number, write: boolean, register?: number): Local {
+  /** @param stack the access is that many bytes from where a register points in front of the instruction */
+  private find(address: E, bytes: number, write: boolean, stack?: { register: number; delta: number }): E {
     const { f } = this;
-    const key = this.pageKey(write, register);
+    const { register } = stack ?? {};
+    const ofOperand = address === this.operandAddress?.address;
+    const kind = this.conditional > 0 ? 'other' : ofOperand ? 'operand' : stack ? 'stack' : 'other';
+    this.facts.accesses.push({ kind, register: register ?? -1, delta: stack?.delta ?? 0, bytes, write });
+    const member = kind === 'other' ? null : this.plan[kind];
+    const linear = ofOperand ? this.operandAddress!.local : address;
+    if (member) return this.inRun(linear, member);
+    const key = this.pageKey(write, stack && REG.SP);
     this.facts.pages.add(key);
-    const known = this.region.lastPage(key);
-    const a = this.let(address);
+    const last = this.region.lastPage(key);
+    const a = this.let(linear!);
     const h = f.local('i32');
-    const call = (name: string, bytesAndKind: number, ...more: E[]): void => {
-      const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
-      f.set(h, f.call(name, a.lo(), hi, i32(bytesAndKind), ...more));
-      f.if(h.eqz(), () => this.bail(), undefined, false);
-    };
-    if (known && key === STACK_PAGE) {
-      f.if(
-        this.isPage(a, bytes, known),
-        () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))),
-        () => call('region_stack', bytes | (write ? STACK_WRITE : 0), i32(known)),
-        true,
-      );
-      return h;
-    }
+    const tag = write ? TLB_TAG_WRITE : TLB_TAG_READ;
+    const miss = (): void => (this.plan.careful ? this.slowWay(h, a, bytes, write) : this.bail());
     const viaTlb = (): void => {
       const entry = this.let(this.entry(a));
-      f.if(
-        this.hit(entry, a, bytes, write ? TLB_TAG_WRITE : TLB_TAG_READ),
-        () => {
-          if (known) {
-            const addend = this.let(entry.ld32(TLB_ADDEND));
-            this.remember(known, a, addend);
-            f.set(h, a.lo().add(addend));
-          } else f.set(h, this.hostAddress(entry, a));
-        },
-        () => call(write ? 'region_write' : 'region_read', bytes),
-        true,
-      );
+      const found = (): void => {
+        const addend = this.let(entry.ld32(TLB_ADDEND));
+        // the stack's page is remembered for both ways
+        if (last && (write || key !== STACK_PAGE)) this.remember(last, a, addend);
+        f.set(h, a.lo().add(addend));
+      };
+      const hit = this.hit(entry, a, bytes, tag);
+      if (this.plan.careful) f.if(hit, found, miss, true);
+      else {
+        f.if(hit.eqz(), miss, undefined, false);
+        found();
+      }
     };
-    if (!known) {
-      viaTlb();
-      return h;
-    }
-    f.if(this.isPage(a, bytes, known), () => f.set(h, a.lo().add(Z.ld32(known + LastPage.addend))), viaTlb, true);
+    if (!last) viaTlb();
+    else f.if(this.isPage(a, bytes, last), () => f.set(h, a.lo().add(Z.ld32(last + LastPage.addend))), viaTlb, true);
     return h;
   }
-  loadAddress(address: E, bytes: number): Local {
+  private inRun(address: E | null, { run, offset }: Member): E {
+    let at = this.region.runAt(run);
+    if (!at) {
+      const first = this.let(offset === run.low ? address! : address!.add(this.k(this.mode, run.low - offset)));
+      const entry = this.let(this.entry(first));
+      const hit = this.hit(entry, first, run.high - run.low, run.write ? TLB_TAG_WRITE : TLB_TAG_READ);
+      this.f.if(hit.eqz(), () => this.bail(), undefined, false);
+      at = this.region.beginRun(run);
+      this.f.set(at, this.hostAddress(entry, first));
+    }
+    return at.near(offset - run.low);
+  }
+  /** Asks for a page that the TLB does not have as it is wanted here. */
+  private slowWay(h: Local, a: Local, bytes: number, write: boolean): void {
+    const hi = this.mode === 64 ? a.shrU(32n).lo() : Z;
+    this.f.set(h, this.f.call(write ? 'region_write' : 'region_read', a.lo(), hi, i32(bytes)));
+    this.f.if(h.eqz(), () => this.bail(), undefined, false);
+  }
+  loadAddress(address: E, bytes: number): E {
     return this.find(address, bytes, false);
   }
-  private stackAddress(address: E, bytes: number, write: boolean): Local {
-    return this.find(address, bytes, write, REG.SP);
+  private stackAddress(address: E, bytes: number, write: boolean, delta = 0, register: number = REG.SP): E {
+    return this.find(address, bytes, write, { register, delta });
   }
   storeAt(address: E, bytes: number, put: (h: E) => void): void {
     put(this.find(address, bytes, true));
   }
-  modifyAddress(address: E, bytes: number): { h: Local; finish: () => void } {
+  modifyAddress(address: E, bytes: number): { h: E; finish: () => void } {
     return { h: this.find(address, bytes, true), finish: () => {} };
   }
   peek(address: E, write: boolean): E {
@@ -554,7 +582,8 @@ export class TranslatorSemantics extends Semantics {
 
   private pushBytes(reserve: number, bytes: number, put: (h: E) => void): void {
     const sp = this.let(this.reg(REG.SP, this.mode).sub(reserve));
-    put(this.stackAddress(sp, bytes, true));
+    put(this.stackAddress(sp, bytes, true, this.facts.stackStep - reserve));
+    this.facts.stackStep -= reserve;
     this.setReg(REG.SP, this.mode, sp);
   }
   push(v: E, size: Size): void {
@@ -567,18 +596,19 @@ export class TranslatorSemantics extends Semantics {
   }
   pop(size: Size): { value: Local; commit: (extra?: E) => void } {
     const sp = this.let(this.reg(REG.SP, this.mode));
-    const value = this.let(rawLoad(this.stackAddress(sp, size / 8, false), size));
+    const value = this.let(rawLoad(this.stackAddress(sp, size / 8, false, this.facts.stackStep), size));
     return {
       value,
       commit: (extra) => {
         const v = sp.add(size / 8);
+        this.facts.stackStep += extra ? NaN : size / 8;
         this.setReg(REG.SP, this.mode, extra ? v.add(this.mode === 64 ? extra : extra.lo()) : v);
       },
     };
   }
   leave(size: Size): void {
     const bp = this.let(this.reg(REG.BP, this.mode));
-    const value = this.let(rawLoad(this.stackAddress(bp, size / 8, false), size));
+    const value = this.let(rawLoad(this.stackAddress(bp, size / 8, false, 0, REG.BP), size));
     this.setReg(REG.SP, this.mode, bp.add(size / 8));
     this.setReg(REG.BP, size, value);
   }

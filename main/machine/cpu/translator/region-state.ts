@@ -3,6 +3,7 @@
 
 import type { E } from '../../wasm/expr.ts';
 import type { Local } from '../../wasm/function.ts';
+import type { Run } from './access-runs.ts';
 import type { OperationRecord } from './operation-record.ts';
 import type { RegionFlags } from './region-flags.ts';
 
@@ -25,6 +26,10 @@ export interface RegionState {
   readonly inexact: Local;
   /** Bases of FS and GS, checked to be usable without limits (as wide as pageBase). */
   segmentBase(segment: number): Local;
+  /** WebAssembly address of the first byte of a run whose look-up has been written in this block; null: it has not. */
+  runAt(run: Run): Local | null;
+  /** It has: its local is this one. */
+  beginRun(run: Run): Local;
   /** Address of a LastPage with the last page that was accessed by way of a register: see pageKey. Null: it is not remembered. */
   lastPage(key: string): number | null;
   /** Instructions of the region that have retired on this path since `fuel` was last brought up to date. */
@@ -66,15 +71,32 @@ export interface Facts {
   readonly segments: Set<number>;
   /** Keys of the pages it accesses. */
   readonly pages: Set<string>;
+  /** Its accesses, as they are made if nothing is in the way. */
+  readonly accesses: SeenAccess[];
+  /** Its memory operand's address is used for something else than an access. */
+  addressUsed: boolean;
+  /** What pushes and pops add to the stack pointer; NaN if that is not known. */
+  stackStep: number;
+}
+/** An access of an instruction: of its memory operand, of the stack `delta` bytes from where a register points in front of it, or another one. */
+export interface SeenAccess {
+  readonly kind: 'operand' | 'stack' | 'other';
+  readonly register: number;
+  readonly delta: number;
+  readonly bytes: number;
+  readonly write: boolean;
 }
 export const noFacts = (): Facts => ({
   ...{ readsFlags: false, looksAtFlags: false, setsFlags: false, bails: false },
   ...{ sse: false, sseArithmetic: false },
   ...{ doubles: new Set(), doublesWritten: new Set(), vectors: new Set() },
-  ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set() },
+  ...{ read: new Set(), written: new Set(), segments: new Set(), pages: new Set(), accesses: [], stackStep: 0 },
+  addressUsed: false,
 });
 /** Makes facts say nothing again, sets aside: for who has no use for them. */
 export function resetFacts(facts: Facts): Facts {
   facts.readsFlags = facts.looksAtFlags = facts.setsFlags = facts.bails = facts.sse = facts.sseArithmetic = false;
+  facts.accesses.length = 0;
+  facts.stackStep = 0;
   return facts;
 }

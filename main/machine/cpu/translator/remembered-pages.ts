@@ -3,6 +3,7 @@
 // Invariant: the choice changes how a page is found, never what is accessed.
 
 import { SLOT_PAGE_BASE } from '../layout.ts';
+import type { AccessPlan } from './access-runs.ts';
 import type { RegionInstruction } from './blocks.ts';
 import type { Flow } from './flow.ts';
 import { STACK_PAGE, type Facts } from './region-state.ts';
@@ -88,6 +89,7 @@ export function pagesToRemember(
   flow: Flow,
   blocks: readonly (readonly RegionInstruction[])[],
   facts: readonly (readonly Facts[])[],
+  plans: readonly (readonly AccessPlan[])[],
 ): string[] {
   const both = flow.place.map((_, n) =>
     (blocks[n] ?? []).map((instruction, i) => ({ instruction, facts: facts[n]![i]! })),
@@ -98,6 +100,8 @@ export function pagesToRemember(
   for (const n of flow.order) {
     const number = flow.innermost[n]!;
     both[n]!.forEach(({ instruction, facts: { pages } }, i) => {
+      const { operand, stack: onStack } = plans[n]![i]!;
+      if (operand || onStack) return;
       if (pages.has(STACK_PAGE)) stack++;
       if (number < 0 || pages.size === 0) return;
       let loop = loops.get(number);

@@ -24,6 +24,7 @@ import { BackgroundTranslator, type Translation } from './background.ts';
 import { isTranslated } from './blocks.ts';
 import { belongsToCall } from './call-places.ts';
 import { frameAt, mapOf, patternOf, recordAt } from './code-pattern.ts';
+import { CarefulPlaces } from './careful-places.ts';
 import { Hotness } from './hotness.ts';
 import {
   LONGEST_WAY,
@@ -82,6 +83,8 @@ export interface TierStatistics {
   reused: number;
   /** Regions that died with the code they were made from. */
   invalidated: number;
+  /** Regions given up because one of their instructions was left to the interpreter again and again: see careful-places.ts. */
+  anew: number;
   /** Modules thrown away for want of room. */
   evicted: number;
   /** Places the translator could not take, and was not asked about again. */
@@ -115,6 +118,7 @@ export class Tier implements CodeListener {
   readonly #options: TierOptions;
   readonly #hotness: Hotness;
   readonly #cache: RegionCache;
+  readonly #careful = new CarefulPlaces();
   readonly #queue = new Map<number, RegionRequest>();
   readonly #background: BackgroundTranslator | null;
   /** Records the other thread is at work on. */
@@ -126,6 +130,7 @@ export class Tier implements CodeListener {
   /** Modules of the archive that have been loaded. */
   readonly #known = new Set<WebAssembly.Module>();
   #failed = 0;
+  #anew = 0;
   #loaded = 0;
   #modules = 0;
   #instructions = 0;
@@ -183,11 +188,24 @@ export class Tier implements CodeListener {
     }
     if (this.#underway.has(record) || !this.#hotness.heat(record)) return;
     if (!this.#cache.isCurrent(place)) return;
-    const request = { ...place, alone: this.#goesAlone(place) };
+    const request = { ...place, alone: this.#goesAlone(place), careful: [] };
     if (this.#leaveToOther(request)) return;
     this.#queue.set(record, request);
     // a place that is refused leaves another in the queue
     while (this.#queue.size >= this.#options.batch) this.translateQueue();
+  }
+
+  /** From generated code: a region has left a record (of the page that runs now) to the interpreter 256 times more. */
+  left(record: number): void {
+    const { i32, u16 } = this.#core.mem;
+    const frame = i32[(STATE + F.codeFrame) >> 2]!;
+    const offset = u16[(record + OP.pageOffset) >> 1]!;
+    if (!this.#careful.note(frame, offset)) return;
+    const retired = this.#cache.retire(frame, offset);
+    this.#anew += retired.length;
+    for (const place of retired)
+      if (!this.#underway.has(place.record)) this.#queue.set(place.record, { ...place, alone: true, careful: [] });
+    this.translateQueue();
   }
 
   /** Machine frame of the decoded page that follows the executing one in linear addresses, as far as the TLB knows; else -1. */
@@ -237,7 +255,7 @@ export class Tier implements CodeListener {
     };
     if (this.#cache.reuse(request, decode)) return true;
     const archive = this.#background?.archive;
-    if (!archive || !this.#stall(() => this.#load(archive, request))) return false;
+    if (!archive || this.#careful.has(request.frame) || !this.#stall(() => this.#load(archive, request))) return false;
     return this.#cache.reuse(request, decode);
   }
   /** Loads a module of an earlier run that has code for a place. */
@@ -261,9 +279,9 @@ export class Tier implements CodeListener {
     this.#stall(() => this.#translateQueue());
   }
   #translateQueue(): void {
-    const requests = [...this.#queue.values()].filter(
-      (request) => this.#cache.isCurrent(request) && !this.#leaveToOther(request),
-    );
+    const requests = [...this.#queue.values()]
+      .filter((request) => this.#cache.isCurrent(request) && !this.#leaveToOther(request))
+      .map((request) => ({ ...request, careful: this.#carefulOf(request) }));
     this.#queue.clear();
     for (const mode of [32, 64] as const) {
       const those = requests.filter(({ key }) => (key & 2) === (mode === 64 ? 2 : 0));
@@ -273,6 +291,11 @@ export class Tier implements CodeListener {
         this.#background.order(mode, those);
       } else this.#compile(mode, those);
     }
+  }
+
+  #carefulOf({ frame, second }: RegionPlace): number[] {
+    const behind = second < 0 ? [] : this.#careful.of(second);
+    return [...this.#careful.of(frame), ...behind.map((offset) => offset + PAGE)];
   }
 
   /** Between runs of generated code: takes what another thread has translated. */
@@ -372,6 +395,7 @@ export class Tier implements CodeListener {
   }
   pageGone(frame: number): void {
     this.#cache.pageGone(frame);
+    this.#careful.forget(frame);
     this.#background?.forgetPage(frame);
   }
   isValued(frame: number): boolean {
@@ -388,6 +412,7 @@ export class Tier implements CodeListener {
     this.#underway.clear();
     this.#refused.clear();
     this.#covered.clear();
+    this.#careful.clear();
     this.#hotness.clear();
   }
 
@@ -396,6 +421,7 @@ export class Tier implements CodeListener {
     return {
       ...{ bytes, regions: live, made, reused, invalidated, evicted, refused: this.#refused.size },
       failed: this.#failed,
+      anew: this.#anew,
       ...{ modules: this.#modules, loaded: this.#loaded },
       ...{ instructions: this.#instructions, codeBytes: this.#codeBytes },
       ...{ milliseconds: this.#milliseconds, longest: this.#longest },

@@ -31,7 +31,7 @@ import { noFacts, resetFacts, type RegionState } from './region-state.ts';
 const BEFORE_SHIFT = 13;
 
 /** What exits and joins may call besides what the meanings do. */
-const ALWAYS_SHARED = ['region_next', 'region_stack', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'];
+const ALWAYS_SHARED = ['region_next', 'kind_cf', 'kind_pf', 'kind_af', 'kind_sf', 'kind_of'];
 
 /** As many targets of an indirect jump are compared one after the other; more by halving. */
 const COMPARED = 2;
@@ -141,7 +141,7 @@ class RegionWriter extends RegionFrame implements RegionState {
   }
 
   #write(n: number): void {
-    const { region, facts, wanted, mode, dispatched } = this.a;
+    const { region, facts, plans, wanted, mode, dispatched } = this.a;
     const { f } = this;
     const outer = this.#block;
     this.#block = n;
@@ -154,6 +154,7 @@ class RegionWriter extends RegionFrame implements RegionState {
     }
     const { instructions } = region.blocks[n]!;
     const last = instructions.at(-1)!;
+    this.forgetRuns();
     instructions.forEach((instruction, i) => {
       const x = facts[n]![i]!;
       // a routine's common cases are written as branches
@@ -165,7 +166,10 @@ class RegionWriter extends RegionFrame implements RegionState {
         if (x.looksAtFlags || decides) this.flags.decide();
         this.flags.detach(x.written);
         this.flags.beginInstruction();
-        const s = new TranslatorSemantics(f, mode, instruction, this, wanted[n]![i]!, resetFacts(this.#done));
+        const s = new TranslatorSemantics(
+          ...([f, mode, instruction, this] as const),
+          ...([wanted[n]![i]!, plans[n]![i]!, resetFacts(this.#done)] as const),
+        );
         this.spillDoubles(x.vectors);
         s.writeInstruction();
         this.loadDoubles([...x.vectors].filter((r) => !x.doublesWritten.has(r)));

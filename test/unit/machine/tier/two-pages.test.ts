@@ -66,7 +66,7 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
       const key = b.mem.u32[(STATE + F.mode) >> 2]!;
       const record = b.mem.u32[(mapOf(b.mem, at >> 12, key) >> 2) + (at % PAGE)]!;
       const made = translateRegions(b.core, mode, [
-        { record, frame: at >> 12, key, second: (at >> 12) + 1, alone: true },
+        { record, frame: at >> 12, key, second: (at >> 12) + 1, alone: true, careful: [] },
       ]);
       expect(
         made!.functions[0]!.offsets.some((o) => o >= PAGE),
@@ -154,7 +154,7 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     const key = b.mem.u32[(STATE + F.mode) >> 2]!;
     const record = b.mem.u32[(mapOf(b.mem, at >> 12, key) >> 2) + ((at + 7) % PAGE)]!;
     const made = translateRegions(b.core, mode, [
-      { record, frame: at >> 12, key, second: (at >> 12) + 1, alone: true },
+      { record, frame: at >> 12, key, second: (at >> 12) + 1, alone: true, careful: [] },
     ]);
     expect(made!.functions[0]!.offsets).toContain(PAGE + 16);
   });

@@ -121,6 +121,7 @@ class Machine {
       key: this.mem.u32[(STATE + F.mode) >> 2]!,
       second: -1,
       alone: true,
+      careful: [],
     };
   }
 }
