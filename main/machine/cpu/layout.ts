@@ -152,8 +152,8 @@ export const TLB_ADDEND = 24;
 export const TLB_FLAGS = 28;
 /** The page may be written, but its frame had decoded code when the entry was made (cpu/code-writes.ts). */
 export const TLB_FLAG_CODE = 2;
-/** No linear page address is odd. */
-export const TLB_INVALID = 1;
+/** No page address; nor one with the lowest bits of an address left in, as translated code compares to see whether an access is aligned. */
+export const TLB_INVALID = 0x801;
 
 /** Bits of PAGE_FLAGS. A frame with any of WRITE_SLOW set is never in a TLB as writable. */
 export const PageFlag = {

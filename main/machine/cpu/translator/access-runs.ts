@@ -63,16 +63,23 @@ class Registers {
   }
   /** Where the memory operand of an instruction is; null if that is not a register (or nothing) and a displacement. */
   operand({ handler, record }: RegionInstruction): { common: string; offset: number } | null {
-    const { base, index, disp, flags, seg } = record;
+    const { base, index, flags, seg } = record;
+    const byNumber = handler.operands.some((o) => o.kind === 'O');
+    const disp = byNumber ? Number(BigInt.asIntN(this.#mode, record.imm)) : record.disp;
+    if (!Number.isSafeInteger(disp)) return null;
     // POP works out where it stores with the stack pointer behind it (SDM vol. 2, POP)
     if ((handler.general && seg >= Seg.FS) || handler.instruction.name === 'pop') return null;
     if (flags & (this.#mode === 64 ? OpFlag.Addr32 : OpFlag.Addr16) || index < NO_REGISTER) return null;
-    if (base < NO_REGISTER) {
+    if (!byNumber && base < NO_REGISTER) {
       const { of, plus } = this.at(base >> 3);
       return { common: `${of}`, offset: plus + disp };
     }
     const page = Math.floor(disp / PAGE);
     return { common: `${base === SLOT_PAGE_BASE ? 'code' : 'page'} ${page}`, offset: disp - page * PAGE };
+  }
+  /** Goes on behind an instruction that may have changed all of them. */
+  forget(): void {
+    for (let n = 0; n < 16; n++) this.#values[n] = { of: this.#next++, plus: 0 };
   }
   /** Goes on behind an instruction. */
   pass(instruction: RegionInstruction, { written, stackStep }: Facts): void {
@@ -153,9 +160,11 @@ export function planAccesses(
   };
   instructions.forEach((instruction, i) => {
     const x = facts[i]!;
-    // what a routine does to translations nobody knows
-    if (callsRoutine(instruction.handler)) end();
-    else if (instruction.handler.instruction.routine === undefined)
+    // what a routine does to translations and registers nobody knows
+    if (callsRoutine(instruction.handler)) {
+      end();
+      registers.forget();
+    } else if (instruction.handler.instruction.routine === undefined)
       for (const kind of ['operand', 'stack'] as const) {
         const those = x.accesses.filter((a) => a.kind === kind);
         if (those.length !== 1 || x.accesses.some((a) => a.kind === 'other')) continue;

@@ -24,6 +24,32 @@ const near = (reg: number, base: number, disp: number): number[] => [
 const absolute = (mode: 32 | 64, reg: number, address: number): number[] =>
   mode === 64 ? [0x04 | (reg << 3), 0x25, ...word32(address)] : [0x05 | (reg << 3), ...word32(address)];
 
+/** What changes registers in other ways, and what has its address as a number. */
+function odd(r: Random, mode: 32 | 64): number[] {
+  const by = r.pick([1, 4, 8, 16, 64, 120]);
+  const number = DATA + 4096 * r.below(2) + r.pick([0, 4, 8, 0xff0]);
+  const moffs = mode === 64 ? [...word32(number), 0, 0, 0, 0] : word32(number);
+  return r.pick([
+    [0x80, 0xc0 + EBX, by], // add bl
+    [0xfe, 0xc0 + EBX], // inc bl
+    [0x88, 0xc0 | (EAX << 3) | EBX], // mov bl, al
+    [0xb7, by & 15], // mov bh
+    [0x66, 0x83, 0xc0 + ESI, by], // add si
+    [0x83, 0xc0 + EDI, by], // add edi
+    [0x89, 0xc0 | (EDI << 3) | ESI], // mov esi, edi
+    [0x9c], // pushf
+    [0x6a, 0x02, 0x9d], // push, popf
+    [0x0f, 0x31], // rdtsc
+    [0x87, 0xc0 | (EBX << 3) | ESI], // xchg esi, ebx
+    [0x0f, 0x44, 0xc0 | (EBX << 3) | ESI], // cmovz ebx, esi
+    [0xa1, ...moffs],
+    [0xa3, ...moffs],
+    [0xa4], // movs
+    [0xab], // stos
+    [0xff, 0x74, 0x8b, 4], // push [ebx + 4 * ecx + 4]
+    [0x64, 0x8b, ...near(EAX, EBX, 4)], // by FS
+  ]);
+}
 function instruction(r: Random, mode: 32 | 64): number[] {
   const wide = mode === 64 ? [0x48] : [];
   const base = r.pick(BASES);
@@ -32,6 +58,7 @@ function instruction(r: Random, mode: 32 | 64): number[] {
   const place = (reg: number): number[] =>
     r.once(8) ? absolute(mode, reg, DATA + 4096 * r.below(3) + r.below(4096)) : near(reg, base, disp);
   const by = r.pick([1, 4, 8, 16, 64, 120]);
+  if (r.once(6)) return odd(r, mode);
   switch (r.below(16)) {
     case 0:
     case 1:
@@ -101,6 +128,19 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     expect(entered).toBeGreaterThan(CASES * 0.9);
     expect(faults).toBeGreaterThan(CASES / 10);
     expect(faults).toBeLessThan(CASES * 2 * 0.9);
+  });
+
+  it('a page that is not remembered is not that of address 1', () => {
+    const m = new TwoTiers(mode);
+    const away = [0x83, 0xe4, 0xff]; // and esp, -1: each by itself
+    const code = [1, 2, 3, 4].flatMap(() => [...(mode === 64 ? [0x48] : []), ...away, 0x58 + EAX]);
+    m.vcpu.setReg(ESP, BigInt(STACK));
+    expect(m.load(code, 30)).toBe(1);
+    m.map(0, 0);
+    m.vcpu.setReg(ESP, 1n);
+    const { interpreted, translated } = m.compare(400);
+    expect(interpreted).toMatchObject({ vector: 14, cr2: 1n });
+    expect(difference(interpreted, translated)).toBe('');
   });
 
   describe('planAccesses', () => {
