@@ -10,7 +10,6 @@ import {
   ARENA,
   ARENA_END,
   ARENA_SEGMENT,
-  CODE_LISTENER,
   F,
   OP,
   PAGE_CODE,
@@ -34,6 +33,8 @@ export const CodePage = {
   key: 4096 * 4,
   /** u32: writes to the frame since it has the map, as far as generated code made them. */
   writes: 4096 * 4 + 4,
+  /** u32: not 0 if the listener is told of every record that a write throws away: see `watch`. */
+  watched: 4096 * 4 + 8,
   bytes: 4096 * 4 + 64,
   /** WebAssembly addresses of the u32s that point at the next free arena byte and at the end of its segment. */
   next: 0x2800,
@@ -55,7 +56,7 @@ const LISTS = [
 
 /** Who must know that decoded code is gone (translated regions were made from it). */
 export interface CodeListener {
-  /** The record at an offset of a frame is dead. */
+  /** The record at an offset of a watched frame is dead. */
   recordGone(frame: number, offset: number): void;
   /** All records of a frame are. */
   pageGone(frame: number): void;
@@ -74,7 +75,6 @@ interface Segment {
 }
 
 export class CodeCache {
-  #listener: CodeListener | null = null;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
   readonly #u32: Uint32Array;
@@ -90,13 +90,7 @@ export class CodeCache {
   /** Segments of the arena that were used again. */
   reused = 0;
 
-  get listener(): CodeListener | null {
-    return this.#listener;
-  }
-  set listener(listener: CodeListener | null) {
-    this.#listener = listener;
-    this.#u32[CODE_LISTENER >> 2] = listener === null ? 0 : 1;
-  }
+  listener: CodeListener | null = null;
 
   constructor(mem: { u8: Uint8Array; u16: Uint16Array; u32: Uint32Array; i32: Int32Array }) {
     this.#u8 = mem.u8;
@@ -167,11 +161,27 @@ export class CodeCache {
     this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
     this.#u32[(map + CodePage.key) >> 2] = this.#u32[(STATE + F.mode) >> 2]!;
     this.#u32[(map + CodePage.writes) >> 2] = 0;
+    this.#u32[(map + CodePage.watched) >> 2] = 0;
     if ((this.#u8[PAGE_FLAGS + frame]! & PageFlag.Code) === 0) {
       this.#u8[PAGE_FLAGS + frame]! |= PageFlag.Code;
       this.dropWritable(frame);
     }
     return map;
+  }
+
+  /**
+   * From now on the listener knows records of a frame by their address, as long as the frame has its map: it is told when one is overwritten, and none is
+   * decoded anew in its place.
+   */
+  watch(frame: number): void {
+    const u32 = this.#u32;
+    const map = u32[(PAGE_CODE >> 2) + frame]!;
+    if (map === 0 || u32[(map + CodePage.watched) >> 2] !== 0) return;
+    u32[(map + CodePage.watched) >> 2] = 1;
+    for (let at = map >> 2, end = (map + CodePage.key) >> 2; at < end; at++) {
+      const record = u32[at]!;
+      if (record !== 0 && this.#u16[(record + OP.handler) >> 1] === 0) u32[at] = 0;
+    }
   }
 
   /** The segment is full while `frame` is decoded: goes on in another and returns the frame's map, which may be a new one. */
@@ -225,16 +235,17 @@ export class CodeCache {
     const map = this.#u32[(PAGE_CODE >> 2) + frame]!;
     if (map === 0) return;
     const u32 = this.#u32;
+    const watched = u32[(map + CodePage.watched) >> 2] !== 0;
     const end = Math.min(offset + length, 4096);
     for (let o = Math.max(0, offset - LONGEST + 1); o < end; o++) {
       const rec = u32[(map >> 2) + o]!;
       if (rec === 0 || o + this.#u8[rec + OP.length]! <= offset) continue;
       this.#u16[(rec + OP.handler) >> 1] = 0;
       u32[(rec + OP.link) >> 2] = 0;
-      // without a listener it may be decoded anew in its place
-      if (this.listener === null) continue;
+      // where nobody knows it by its address it may be decoded anew in its place
+      if (!watched) continue;
       u32[(map >> 2) + o] = 0;
-      this.listener.recordGone(frame, o);
+      this.listener?.recordGone(frame, o);
     }
   }
 }

@@ -7,7 +7,6 @@ import type { FunctionBuilder } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { CodePage } from './code-cache.ts';
 import {
-  CODE_LISTENER,
   OP,
   PAGE_CODE,
   PAGE_FLAGS,
@@ -33,22 +32,31 @@ const CHECK_EVERY = 4096;
 export function defineCodeWrites(m: ModuleBuilder): void {
   // (TLB entry, linear low, bytes) -> WebAssembly address to write at, or 0 if the write needs the long way
   m.func('code_write', ['i32', 'i32', 'i32'], ['i32'], (f) =>
-    visitRecords(f, (record, slot, frame, offset) => {
-      // the record looks itself up again, and is then decoded anew in its place; but a listener knows records by their address
-      f.st16(record, OP.handler, 0);
-      f.st32(record, OP.link, 0);
-      f.if(Z.ld32(CODE_LISTENER), () => {
+    visitRecords(f, (record, slot, map, frame, offset) => {
+      overwrite(f, record);
+      f.if(map.ld32(CodePage.watched), () => {
         f.st32(slot, 0, 0);
         f.callVoid('code_changed', frame, offset);
       });
     }),
   );
-  // the same, but 0 also if decoded code is in the way
-  m.func('code_untouched', ['i32', 'i32', 'i32'], ['i32'], (f) => visitRecords(f, () => f.return(Z)));
+  // the same, but 0 also if somebody would have to be told
+  m.func('code_untouched', ['i32', 'i32', 'i32'], ['i32'], (f) =>
+    visitRecords(f, (record, _slot, map) => {
+      f.if(map.ld32(CodePage.watched), () => f.return(Z));
+      overwrite(f, record);
+    }),
+  );
+}
+
+/** The record looks itself up again, and is then decoded anew in its place, unless somebody knows it by its address (CodeCache.watch). */
+function overwrite(f: FunctionBuilder, record: E): void {
+  f.st16(record, OP.handler, 0);
+  f.st32(record, OP.link, 0);
 }
 
 /** Calls `found` for every record that a write to a page with code overlaps, then returns where to write. */
-function visitRecords(f: FunctionBuilder, found: (record: E, slot: E, frame: E, offset: E) => void): void {
+function visitRecords(f: FunctionBuilder, found: (record: E, slot: E, map: E, frame: E, offset: E) => void): void {
   const [entry, lo, bytes] = f.params as unknown as [E, E, E];
   f.if(entry.ld32(TLB_FLAGS).and(TLB_FLAG_CODE).eqz(), () => f.return(Z));
   const h = f.let(lo.add(entry.ld32(TLB_ADDEND)));
@@ -78,7 +86,7 @@ function visitRecords(f: FunctionBuilder, found: (record: E, slot: E, frame: E, 
         const record = f.let(at.ld32());
         f.if(record.and(record.ld16u(OP.handler).ne(0).mul(-1)), () => {
           const next = at.sub(map).shrU(2).add(record.ld8u(OP.length));
-          f.if(next.gtU(offset), () => found(record, at, frame, at.sub(map).shrU(2)));
+          f.if(next.gtU(offset), () => found(record, at, map, frame, at.sub(map).shrU(2)));
         });
         f.set(at, at.add(4));
         f.brIf(head, at.ltU(last));

@@ -73,7 +73,7 @@ export class CpuCore {
   /** Second-level translation for vCPUs with F.nested != 0: (guest page, write) -> frame or -1. */
   nested: (gpaPage: number, write: boolean) => number = () => -1;
   cpuidPolicy: ((vcpu: Vcpu) => CpuidPolicy) | null = null;
-  /** Cycles of the host's clock, which the TSC counts: set by who also lets time pass while nothing runs. Default: retiredNow. */
+  /** Cycles of the host's clock, which the TSC counts: set by who also lets time pass while nothing runs. Default: busyNow. */
   cycles: (() => number) | null = null;
   /** False: time does not simply go on by one with each instruction of a run, so that `cycles` is to be asked each time. */
   timeFollowsInstructions = true;
@@ -88,8 +88,10 @@ export class CpuCore {
   #retired = 0;
   /** Fuel given to generated code at the current entry. */
   #entryFuel = 0;
-  /** Fuel taken away during it to make it return early. */
+  /** Fuel taken away during it to make it return early, or for cycles that were waited. */
   #withheld = 0;
+  /** Cycles that instructions have waited so far (`wait`). */
+  #waited = 0;
   #returnRequested = false;
   /** #retired when an instruction last began an interrupt shadow: it lasts for exactly one more. */
   #shadowAt = 0;
@@ -126,7 +128,7 @@ export class CpuCore {
       writeEflags: (v, mask) => writeEflags(mem.i32, v, mask),
       flushTlb: (all) => this.tlb.flush(all),
       invlpg: (lo, hi) => this.tlb.invlpg(lo, hi),
-      retiredNow: () => this.cycles?.() ?? this.retiredNow(),
+      retiredNow: () => this.cycles?.() ?? this.busyNow(),
       nested: (page, write) => {
         const frame = this.nested(page, write);
         if (frame >= 0 && page < NESTED_PAGES) this.tlb.rememberNested(page, write, frame);
@@ -192,6 +194,24 @@ export class CpuCore {
     return this.#retired + this.#entryFuel - this.#withheld - this.#field(F.fuel);
   }
 
+  /** Cycles of this core so far: one for each retired instruction, and those that instructions waited. Exact also inside callbacks. */
+  busyNow(): number {
+    return this.retiredNow() + this.#waited;
+  }
+
+  /**
+   * For device accesses: lets the instruction that runs take that many cycles more. They come out of the run's budget; the run ends after this
+   * instruction if they are more than what is left of it.
+   */
+  wait(cycles: number): void {
+    const fuel = this.#field(F.fuel);
+    const taken = Math.min(cycles, fuel);
+    this.#waited += cycles;
+    this.#withheld += taken;
+    this.#setField(F.fuel, fuel - taken);
+    // what generated code knows is when this run ends
+    if (taken < cycles) this.#setClock();
+  }
   /** Makes the running vCPU return to run() before its next instruction (for interrupts raised by device accesses). */
   requestExit(): void {
     this.#withhold(0);
@@ -213,7 +233,7 @@ export class CpuCore {
     const u32 = this.mem.u32;
     u32[Clock.counted >> 2] = this.timeFollowsInstructions ? 1 : 0;
     if (!this.timeFollowsInstructions) return;
-    const end = (this.cycles?.() ?? this.retiredNow()) + this.#field(F.fuel);
+    const end = (this.cycles?.() ?? this.busyNow()) + this.#field(F.fuel);
     u32[Clock.cycles >> 2] = end;
     u32[(Clock.cycles >> 2) + 1] = end / 0x1_0000_0000;
   }
@@ -289,12 +309,13 @@ export class CpuCore {
   }
 
   /**
-   * Runs a vCPU for at most `budget` instructions; fewer when it exits. Pending injections and interrupts are delivered first.
+   * Runs a vCPU for at most `budget` cycles; fewer when it exits. A cycle is an instruction, or one that an instruction waits: only the last
+   * instruction may wait for longer. Pending injections and interrupts are delivered first.
    */
   run(v: Vcpu, budget: number): Exit {
     this.select(v);
     const start = this.#retired;
-    const end = start + budget;
+    const end = this.busyNow() + budget;
     this.#shadowAt = start; // a shadow that a run left behind is still on
     this.#stalled = 0;
     const exit = this.#exit;
@@ -363,7 +384,7 @@ export class CpuCore {
         this.#returnRequested = false;
         return leave(ExitCode.Requested, false);
       }
-      const left = end - this.#retired;
+      const left = end - this.busyNow();
       if (left <= 0) return leave(ExitCode.Budget, false);
       const step = (this.#field(F.eflags) & EFLAGS_TF) !== 0;
       let single = shadow !== 0 || step;

@@ -94,8 +94,6 @@ export const CALL_DEPTH = 0x2a80;
 export const CALL_RETURNS = 0x2a88;
 /** u32: not 0 if the last run ended with its budget: where it goes on has not been jumped to. */
 export const BUDGET_ENDED = 0x2930;
-/** u32: not 0 if somebody wants to know of every record that a write throws away (CodeCache.listener). */
-export const CODE_LISTENER = 0x290c;
 /**
  * Second-level translations (F.nested) that have been asked for since the last full flush, by guest page modulo their number: u32 tag of the
  * page if it may be read, u32 tag if it may be written, i32 machine frame. A tag is the page | the generation; a full flush begins a new one.

@@ -61,6 +61,11 @@ export interface PcRunResult {
 
 /** Processors take turns at least this often when there are several, in virtual ns. */
 const SLICE_NS = 50_000;
+/**
+ * Virtual ns that an access of a port takes, at least: about what it is on the bus of a PC (Linux counts on a write to port 0x80 for a delay of that
+ * length). Loops that ask a timer's port until some milliseconds are over would go round a hundred times as often without.
+ */
+const PORT_NS = 1000;
 
 export class PcMachine {
   readonly core: CpuCore;
@@ -69,6 +74,7 @@ export class PcMachine {
   readonly vcpus: readonly Vcpu[];
   readonly #hz: number;
   readonly #sliceCycles: number;
+  readonly #portCycles: number;
   readonly #queue = new EventQueue();
   /** Cycle up to which each processor has run. */
   readonly #position: number[];
@@ -84,7 +90,7 @@ export class PcMachine {
   /** Index of the processor that runs now, or -1. */
   #running = -1;
   #runStart = 0;
-  #retiredAtStart = 0;
+  #busyAtStart = 0;
   /** Time of the event whose callback runs now, or -1. */
   #eventTime = -1;
   #highestTsc = 0;
@@ -96,6 +102,7 @@ export class PcMachine {
     const { ramBytes, vcpus, clockMHz } = options;
     this.#hz = clockMHz * 1_000_000;
     this.#sliceCycles = Math.max(1, ticksAt(SLICE_NS, this.#hz));
+    this.#portCycles = ticksAt(PORT_NS, this.#hz);
     this.memory = new HostMemory(ramBytes);
     this.#position = new Array<number>(vcpus).fill(0);
     this.#retired = new Array<number>(vcpus).fill(0);
@@ -117,8 +124,14 @@ export class PcMachine {
     });
     const { board } = this;
     const bus: Bus = {
-      ioRead: (port, size) => board.ioRead(port, size),
-      ioWrite: (port, size, value) => board.ioWrite(port, size, value),
+      ioRead: (port, size) => {
+        this.core.wait(this.#portCycles);
+        return board.ioRead(port, size);
+      },
+      ioWrite: (port, size, value) => {
+        this.core.wait(this.#portCycles);
+        board.ioWrite(port, size, value);
+      },
       mmioRead: (address, size) => board.mmioRead(address, size),
       mmioWrite: (address, size, value) => board.mmioWrite(address, size, value),
       readMsr: (vcpu, msr) => board.readMsr(vcpu, msr),
@@ -286,7 +299,7 @@ export class PcMachine {
 
   #currentCycle(): number {
     if (this.#running < 0) return this.#cycle;
-    return this.#runStart + this.core.retiredNow() - this.#retiredAtStart;
+    return this.#runStart + this.core.busyNow() - this.#busyAtStart;
   }
 
   /** Processors run one after the other: the counter never goes back from one to the next, as on one crystal. */
@@ -352,9 +365,9 @@ export class PcMachine {
     while (this.#going && this.#position[index] < this.#sliceEnd && !this.#idle(index)) {
       this.#running = index;
       this.#runStart = this.#position[index];
-      this.#retiredAtStart = this.core.retiredNow();
+      this.#busyAtStart = this.core.busyNow();
       const exit = this.core.run(vcpu, this.#sliceEnd - this.#runStart);
-      this.#position[index] += exit.retired;
+      this.#position[index] = this.#currentCycle();
       this.#retired[index] += exit.retired;
       this.#running = -1;
       switch (exit.code) {

@@ -8,8 +8,8 @@ import type { FunctionBuilder } from '../../wasm/function.ts';
 import { OP_BYTES, REGION_LEFT, RegionLeft } from '../layout.ts';
 
 /**
- * Times 256 that an instruction is left before the regions with it are translated anew (and each time it is twice as much: some were being made
- * meanwhile), and before it is one of those taken care of on such an occasion.
+ * Times 256 that an instruction is left before the regions with it that took no care of it are translated anew (and each time it is twice as much:
+ * some were being made meanwhile), and before it is one of those taken care of on such an occasion.
  */
 const MANY = 4;
 const SOME = 1;

@@ -21,6 +21,7 @@ const UNUSED_PART = 1 / 8;
 /** A function of a module, wherever it is entered. */
 interface Template {
   readonly pattern: CodePattern;
+  readonly careful: readonly number[];
   readonly name: string;
   readonly module: LoadedModule;
 }
@@ -43,6 +44,8 @@ interface LoadedModule {
 export interface Made {
   readonly name: string;
   readonly pattern: CodePattern;
+  /** Page offsets that were taken care of (RegionRequest.careful). */
+  readonly careful: readonly number[];
   /** Where to enter it at once. */
   readonly request: RegionPlace | null;
 }
@@ -107,8 +110,8 @@ export class RegionCache {
     this.#modules.add(module);
     this.bytes += bytes;
     this.#unused += bytes;
-    for (const { name, pattern, request } of functions) {
-      const template: Template = { pattern, name, module };
+    for (const { name, pattern, careful, request } of functions) {
+      const template: Template = { pattern, careful, name, module };
       module.templates.push(template);
       const place = placeOf(pattern.key, pattern.entry, firstByte(pattern));
       const there = this.#places.get(place);
@@ -166,6 +169,7 @@ export class RegionCache {
     if (module.regions.size === 0) this.#unused -= module.bytes;
     module.regions.add(region);
     for (const frame of frames) {
+      this.#mem.code.watch(frame);
       const here = this.#frames.get(frame);
       if (here) here.add(region);
       else this.#frames.set(frame, new Set([region]));
@@ -222,11 +226,14 @@ export class RegionCache {
   }
 
   /**
-   * The regions with the instruction at an offset of a frame are not entered any more, nor is their code entered from elsewhere anew.
+   * The regions with the instruction at an offset of a frame that took no care of it are not entered any more, nor is their code entered from
+   * elsewhere anew.
    * @returns where they were entered
    */
   retire(frame: number, offset: number): RegionPlace[] {
-    const those = [...(this.#frames.get(frame) ?? [])].filter((region) => isMadeFrom(region, frame, offset));
+    const careless = ({ template, request }: Region): boolean =>
+      !template.careful.includes(frame === request.frame ? offset : offset + PAGE);
+    const those = [...(this.#frames.get(frame) ?? [])].filter((r) => isMadeFrom(r, frame, offset) && careless(r));
     for (const region of those) {
       this.#drop(region);
       this.#forget(region.template);

@@ -30,7 +30,7 @@ import {
 } from '../layout.ts';
 import type { Run } from './access-runs.ts';
 import type { Analysed, Uses } from './analyse.ts';
-import { RegionExit } from './interface.ts';
+import { LONGEST_WAY, RegionExit } from './interface.ts';
 import { routineFunctions } from './observe.ts';
 import type { OperationRecord } from './operation-record.ts';
 import { PlainDoubles } from './plain-doubles.ts';
@@ -200,8 +200,9 @@ export class RegionFrame {
       });
       f.return(next);
     });
-    // an interrupt waits, or this very code has been overwritten
-    let stop = state(F.fuel).ne(this.fuel).or(f.params[0]!.ld16u(OP.handler).ltU(FIRST_REGION));
+    // an interrupt waits (or so much of the budget has been waited for a device that it might), or this very code has been overwritten
+    const taken = state(F.fuel).ne(this.fuel).and(state(F.fuel).ltS(LONGEST_WAY));
+    let stop = taken.or(f.params[0]!.ld16u(OP.handler).ltU(FIRST_REGION));
     if (this.#sse) stop = stop.or(this.#sse);
     f.if(
       stop,
@@ -212,7 +213,7 @@ export class RegionFrame {
       undefined,
       false,
     );
-    f.set(this.fuel, this.fuel.add(this.before + 1));
+    f.set(this.fuel, state(F.fuel).add(this.before + 1));
     this.#reload();
   }
 

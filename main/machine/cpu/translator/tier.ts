@@ -172,6 +172,7 @@ export class Tier implements CodeListener {
     const { i32 } = this.#core.mem;
     const key = i32[(STATE + F.mode) >> 2]!;
     const place = { record, frame: i32[(STATE + F.codeFrame) >> 2]!, key, second: this.#pageBehind(key) };
+    this.#watch(place);
     if (this.#reuse(place)) return;
     // the end of every budget is interpreted: what it goes through inside of regions is not hot for that
     if (i32[(STATE + F.fuel) >> 2]! <= LONGEST_WAY && this.#covered.has(record)) return;
@@ -208,6 +209,12 @@ export class Tier implements CodeListener {
     this.translateQueue();
   }
 
+  /** Records of its pages are known by their address from now on. */
+  #watch({ frame, second }: RegionPlace): void {
+    const { code } = this.#core.mem;
+    code.watch(frame);
+    if (second >= 0) code.watch(second);
+  }
   /** Machine frame of the decoded page that follows the executing one in linear addresses, as far as the TLB knows; else -1. */
   #pageBehind(key: number): number {
     const { view, u32 } = this.#core.mem;
@@ -268,7 +275,7 @@ export class Tier implements CodeListener {
     this.#known.add(known.module);
     const { table, env } = this.#shared(known.mode);
     const instance = new WebAssembly.Instance(known.module, { env });
-    const functions = known.functions.map(({ name, pattern }) => ({ name, pattern, request: null }));
+    const functions = known.functions.map((f) => ({ ...f, careful: [], request: null }));
     this.#cache.add(table, instance.exports, functions, known.codeBytes);
     this.#loaded++;
     return true;
@@ -282,6 +289,7 @@ export class Tier implements CodeListener {
     const requests = [...this.#queue.values()]
       .filter((request) => this.#cache.isCurrent(request) && !this.#leaveToOther(request))
       .map((request) => ({ ...request, careful: this.#carefulOf(request) }));
+    for (const request of requests) this.#watch(request);
     this.#queue.clear();
     for (const mode of [32, 64] as const) {
       const those = requests.filter(({ key }) => (key & 2) === (mode === 64 ? 2 : 0));
@@ -374,7 +382,7 @@ export class Tier implements CodeListener {
     const instance = new WebAssembly.Instance(module, { env });
     const { mem } = this.#core;
     const kept = functions.map(({ name, request, offsets }) => ({
-      ...{ name, request, pattern: patternOf(mem, request, offsets) },
+      ...{ name, request, careful: request.careful, pattern: patternOf(mem, request, offsets) },
     }));
     this.#cache.add(table, instance.exports, kept, codeBytes);
     this.#modules++;

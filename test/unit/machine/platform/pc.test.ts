@@ -1,5 +1,6 @@
 // Small freestanding kernels on the whole machine: processor, devices, interrupts, clock.
 import { describe, expect, it } from 'vitest';
+import type { CoreOptions } from '../../../../main/machine/cpu/core.ts';
 import { PcMachine } from '../../../../main/machine/platform/pc.ts';
 
 const MiB = 1024 * 1024;
@@ -13,16 +14,26 @@ const TIMER = bytes(
 const SMP = bytes(
   '02b0ad1b00000100fe4f51e40000100000001000000000000000000020001000bc00700000be66001000bf00600000b908000000f3a4c7050003e0fe00450c00c7050003e0fe06460c00f390803d004000000375f566baf803b033eeb00666baf90ceef4ebfdf0fe060040f4ebfd',
 );
+/** Stores how many cycles two writes to port 0x80 and two other instructions took at 0x4000, then writes there 100,000 times and halts for good. */
+const PORTS = bytes(
+  '02b0ad1b00000100fe4f51e400001000000010000000000000000000200010000f3189c3e680e6800f3129d8a300400000b9a0860100e6804975fbf4ebfd',
+);
 /** UD2 without an interrupt table. */
 const TRIPLE = bytes('02b0ad1b00000100fe4f51e400001000000010000000000000000000200010000f0b');
 
-function start(kernel: Uint8Array, vcpus = 1, clockMHz = 1000): { machine: PcMachine; output: () => string } {
+function start(
+  kernel: Uint8Array,
+  vcpus = 1,
+  clockMHz = 1000,
+  core: CoreOptions = {},
+): { machine: PcMachine; output: () => string } {
   let output = '';
   const machine = new PcMachine({
     ramBytes: 4 * MiB,
     vcpus,
     clockMHz,
     epochSeconds: 0,
+    core,
     onSerial: (byte) => (output += String.fromCharCode(byte)),
   });
   machine.load({ kernel, ramdisk: null, commandLine: '' });
@@ -35,11 +46,28 @@ describe('PcMachine', () => {
     const result = machine.runUntil(1e9);
     expect(result.stop).toEqual({ reason: 'power-off' });
     expect(output()).toBe('!');
-    // Ten periods of 1193 ticks, the first one clock later, and the few instructions around them.
+    // Ten periods of 1193 ticks, the first one clock later, and the few instructions and eleven port accesses around them.
     const expected = ((10 * 1193 + 1) * 1e9) / 1_193_182;
     expect(machine.now()).toBeGreaterThan(expected);
-    expect(machine.now()).toBeLessThan(expected + 1000 + (200 * 1000) / clockMHz);
+    expect(machine.now()).toBeLessThan(expected + 11_000 + 1000 + (200 * 1000) / clockMHz);
     expect(machine.instructions).toBeLessThan(300);
+  });
+
+  it.each([1000, 2600])('lets a microsecond pass for each access of a port at %i MHz', (clockMHz) => {
+    const runs = (['interpreter', 'translator'] as const).map((tier) => {
+      const { machine } = start(PORTS, 1, clockMHz, { tier, translator: { background: false } });
+      machine.runUntil(50e6);
+      const { instructions } = machine;
+      machine.runUntil(500e6);
+      return { taken: machine.memory.read32(0x4000), instructions, all: machine.instructions };
+    });
+    expect(runs[1]).toEqual(runs[0]);
+    const [{ taken, instructions, all }] = runs as [(typeof runs)[0]];
+    expect(taken).toBe(2 * clockMHz + 4);
+    // the loop is three instructions, and one access
+    const pass = 1000 + (3 * 1000) / clockMHz;
+    expect(Math.abs(instructions / 3 - 50e6 / pass)).toBeLessThan(8);
+    expect(all).toBe(8 + 3 * 100_000 + 1);
   });
 
   it('gives the same run however it is cut', () => {

@@ -1,5 +1,5 @@
-// Code that is rewritten over and over with instructions of other lengths and kinds: decoded anew in its place (no translator listens), against
-// a core that forgets and decodes afresh (with one).
+// Code that is rewritten over and over with instructions of other lengths and kinds: decoded anew in its place where no translator knows it, against
+// a core whose translator knows it from the first jump, after some, or never.
 
 import { describe, expect, it } from 'vitest';
 import { compareMachines } from '../../../../main/machine/cpu/translator/lockstep.ts';
@@ -20,7 +20,7 @@ const PIECES = [
 const SLOTS = 12;
 
 describe.each([32, 64] as const)('%i-bit code', (mode) => {
-  it('does what it says now', () => {
+  it.each([1, 50, 3000])('does what it says now, hot after %i jumps', (threshold) => {
     let seed = 2026 + mode;
     const below = (n: number): number => {
       seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -46,7 +46,7 @@ describe.each([32, 64] as const)('%i-bit code', (mode) => {
     all.set(code);
     all[area - CODE + SLOTS * 8] = 0xc3;
     const make = (tier: 'interpreter' | 'translator'): TierMachine => {
-      const m = new TierMachine(mode, { tier, translator: { threshold: 50, batch: 1, background: false } });
+      const m = new TierMachine(mode, { tier, translator: { threshold, batch: 1, background: false } });
       m.mem.copyIn(CODE, all);
       m.vcpu.setReg(3, 5n);
       return m;
