@@ -84,7 +84,8 @@ export class Host {
   /** The breakpoints that are set in the core now. */
   private armed: CodeBreakpoints | null = null;
   private running: Pcpu | null = null;
-  private runStartRetired = 0;
+  /** CpuCore.busyNow when the core was entered. */
+  private runStart = 0;
   private inCore = false;
   private timeNs = 0;
   private roundEndNs = 0;
@@ -117,7 +118,7 @@ export class Host {
   nowCycles(): number {
     const p = this.running;
     if (!p) return Math.floor((this.timeNs * this.clockMHz) / 1000);
-    return this.inCore ? p.cycles + (this.core.retiredNow() - this.runStartRetired) : p.cycles;
+    return this.inCore ? p.cycles + (this.core.busyNow() - this.runStart) : p.cycles;
   }
 
   /** Virtual nanoseconds since the host started. */
@@ -439,12 +440,12 @@ export class Host {
   /** Runs the loaded vCPU in the core and accounts for what it did. */
   inner(run: () => Exit): Exit {
     this.core.system.recomputeMode();
-    this.runStartRetired = this.core.retiredNow();
+    this.runStart = this.core.busyNow();
     const logged = this.mem.loggedWrites;
     this.inCore = true;
     const exit = run();
     this.inCore = false;
-    const ran = exit.retired + (this.mem.loggedWrites - logged) * COST.logDirtyWrite;
+    const ran = this.core.busyNow() - this.runStart + (this.mem.loggedWrites - logged) * COST.logDirtyWrite;
     const p = this.running;
     if (p) {
       p.cycles += ran;

@@ -25,6 +25,7 @@ import {
   Stall,
   VCPU_AREA,
   VCPU_STATE_BYTES,
+  Waited,
 } from './layout.ts';
 import type { CodeBreakpoints } from './system/code-breakpoints.ts';
 import { Dr6, instructionBreakpoints, mayCache, noteDebugException } from './system/debug-registers.ts';
@@ -88,9 +89,9 @@ export class CpuCore {
   #retired = 0;
   /** Fuel given to generated code at the current entry. */
   #entryFuel = 0;
-  /** Fuel taken away during it to make it return early, or for cycles that were waited. */
+  /** Fuel taken away during it to make it return early. */
   #withheld = 0;
-  /** Cycles that instructions have waited so far (`wait`). */
+  /** Cycles that instructions had waited (`wait`) before the current entry. */
   #waited = 0;
   #returnRequested = false;
   /** #retired when an instruction last began an interrupt shadow: it lasts for exactly one more. */
@@ -134,6 +135,7 @@ export class CpuCore {
         if (frame >= 0 && page < NESTED_PAGES) this.tlb.rememberNested(page, write, frame);
         return frame;
       },
+      wait: (cycles) => this.wait(cycles),
       interruptsEnabled: () => this.#interruptsEnabled(),
       boundary: () => this.#withhold(0),
       cpuidPolicy: () => this.cpuidPolicy?.(this.#current!) ?? DEFAULT_CPUID,
@@ -191,23 +193,24 @@ export class CpuCore {
 
   /** Instructions retired on this core so far; exact also inside callbacks from generated code. */
   retiredNow(): number {
-    return this.#retired + this.#entryFuel - this.#withheld - this.#field(F.fuel);
+    return this.#retired + this.#entryFuel - this.#withheld - this.mem.u32[Waited.taken >> 2]! - this.#field(F.fuel);
   }
 
   /** Cycles of this core so far: one for each retired instruction, and those that instructions waited. Exact also inside callbacks. */
   busyNow(): number {
-    return this.retiredNow() + this.#waited;
+    return this.retiredNow() + this.#waited + this.mem.u32[Waited.cycles >> 2]!;
   }
 
   /**
-   * For device accesses: lets the instruction that runs take that many cycles more. They come out of the run's budget; the run ends after this
+   * For device accesses and PAUSE: lets the instruction that runs take that many cycles more. They come out of the run's budget; the run ends after this
    * instruction if they are more than what is left of it.
    */
   wait(cycles: number): void {
     const fuel = this.#field(F.fuel);
     const taken = Math.min(cycles, fuel);
-    this.#waited += cycles;
-    this.#withheld += taken;
+    const { u32 } = this.mem;
+    u32[Waited.cycles >> 2]! += cycles;
+    u32[Waited.taken >> 2]! += taken;
     this.#setField(F.fuel, fuel - taken);
     // what generated code knows is when this run ends
     if (taken < cycles) this.#setClock();
@@ -430,7 +433,9 @@ export class CpuCore {
       u32[Stall.count >> 2] = this.#stalled;
       const reason = this.#enter(this.#width());
       this.#stalled = u32[Stall.fuel >> 2] === this.#field(F.fuel) ? u32[Stall.count >> 2]! : 0;
-      const done = fuel - this.#withheld - this.#field(F.fuel);
+      const done = fuel - this.#withheld - u32[Waited.taken >> 2]! - this.#field(F.fuel);
+      this.#waited += u32[Waited.cycles >> 2]!;
+      u32[Waited.cycles >> 2] = u32[Waited.taken >> 2] = 0;
       this.#retired += done;
       this.#entryFuel = this.#withheld = 0;
       this.#setField(F.fuel, 0);

@@ -169,7 +169,7 @@ export function buildDecodeTables(): DecodeTables {
         ? [0, 1, 2, 3, 4, 5, 6, 7].map((r) => (e.opcode & 0xf8) + r).filter((o) => o >= e.opcode)
         : [e.opcode];
       for (const opcode of opcodes)
-        for (const column of e.map === 0 ? [0, 1, 2, 3] : e.prefixes) {
+        for (const column of e.prefixes) {
           const root = rootIndex(e.map, opcode, column) * 4;
           place(view, base, root, leaf, e, alloc, e.text);
         }

@@ -120,7 +120,7 @@ function decodeOne(f: FunctionBuilder, mode: 32 | 64, undefinedHandler: number):
       f.set(root, root.or(opcode));
     });
   });
-  const col = f.let(select(root.ltU(0x100), zero, select(column, column, opSize)));
+  const col = f.let(select(column, column, opSize));
   const leaf = f.let(root.shl(2).or(col).shl(2).ld32(tableBase(mode)));
   f.if(leaf.and(2), () => {
     const m = f.let(p.ld8u());

@@ -29,6 +29,7 @@ import {
   Next,
   OP,
   OpFlag,
+  PAUSE_CYCLES,
   STATE,
   Seg,
   SegAttr,
@@ -38,6 +39,7 @@ import {
   TLB_TAG_EXEC,
   TLB_TAG_READ,
   TLB_TAG_WRITE,
+  Waited,
 } from './layout.ts';
 import { entryOf } from './walk.ts';
 
@@ -236,6 +238,19 @@ function timeStamp(s: Fast, withAux: boolean): void {
   f.return(i32(Next.Sequential));
 }
 
+/** CpuCore.wait. */
+function pause(s: Fast): void {
+  const { f } = s;
+  s.no(state(F.intercepts).and(Intercept.Pause));
+  const fuel = f.let(state(F.fuel));
+  const taken = f.let(select(fuel.ltU(PAUSE_CYCLES), fuel, i32(PAUSE_CYCLES)));
+  f.st32(Z, STATE + F.fuel, fuel.sub(taken));
+  f.st32(Z, Waited.taken, Z.ld32(Waited.taken).add(taken));
+  f.st32(Z, Waited.cycles, Z.ld32(Waited.cycles).add(PAUSE_CYCLES));
+  f.st64(Z, Clock.cycles, Z.ld64(Clock.cycles).add(i32(PAUSE_CYCLES).sub(taken).zx()));
+  f.return(i32(Next.Sequential));
+}
+
 /** By the name of the system routine. */
 export const FAST_CALLS: Readonly<Record<string, (s: Fast, op: E) => void>> = {
   syscall,
@@ -270,6 +285,7 @@ export const FAST_CALLS: Readonly<Record<string, (s: Fast, op: E) => void>> = {
   popf,
   invlpg,
   mov_from_cr: movFromCr,
+  pause,
   rdtsc: (s) => timeStamp(s, false),
   rdtscp: (s) => timeStamp(s, true),
 };

@@ -103,6 +103,12 @@ export const NESTED = { entries: 65536, entryBytes: 16, read: 0, write: 4, frame
 /** u32: generation << 20, never 0. */
 export const NESTED_GENERATION = 0x2910;
 /**
+ * Cycles that instructions have waited since generated code was entered (CpuCore.wait): u32 of them in all, and of those that came out of F.fuel.
+ */
+export const Waited = { cycles: 0x2934, taken: 0x2938 } as const;
+/** Cycles that PAUSE waits: as on Skylake (Intel's optimization manual, 2.5.4), so that a guest which spins costs little. */
+export const PAUSE_CYCLES = 140;
+/**
  * The host's clock while generated code runs. `cycles` (i64, whole numbers below 2^53): the cycle at which F.fuel will be 0 if time goes on with
  * every instruction, so that now is that less F.fuel. `counted` (u32): 1 if time does so; else only CpuCore.cycles knows.
  */

@@ -115,7 +115,7 @@ export const data: Instruction[] = [
     s.write(0, b);
     s.write(1, a);
   }),
-  instruction('nop', ['90'], { hot: true }, () => {}),
+  instruction('nop', ['NP 90', '66 90', 'F2 90'], { hot: true }, () => {}),
   instruction(
     'nop',
     [

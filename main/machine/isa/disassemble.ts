@@ -28,7 +28,7 @@ for (const instruction of INSTRUCTIONS)
     const { map, opcode, plusRegister } = encoding;
     const last = plusRegister ? opcode | 7 : opcode;
     for (let o = opcode; o <= last; o++)
-      for (const column of map === 0 ? [0] : encoding.prefixes) {
+      for (const column of encoding.prefixes) {
         const key = rootOf(map, o, column);
         const rows = index.get(key);
         if (rows) rows.push({ instruction, encoding });
@@ -145,7 +145,7 @@ export function disassemble(bytes: Uint8Array, at: number, size: CodeSize, addre
     };
   };
   const exchange = map === 0 && b === 0x90 && (rex & 1) !== 0; // XCHG with R8
-  const rows = (index.get(rootOf(map, exchange ? 0x91 : b, map === 0 ? 0 : column || (opSize ? 1 : 0))) ?? []).filter(
+  const rows = (index.get(rootOf(map, exchange ? 0x91 : b, column || (opSize ? 1 : 0))) ?? []).filter(
     ({ instruction: i }) => !(long ? i.i64 : i.o64),
   );
   const row = rows.length ? choose(rows, bytes[p] ?? 0) : undefined;
@@ -306,7 +306,6 @@ export function disassemble(bytes: Uint8Array, at: number, size: CodeSize, addre
     name = name.replace(/ps$/, 'pd');
   if (name === 'movd' && osz === 64) name = 'movq';
   if (name === 'jcxz') name = { 16: 'jcxz', 32: 'jecxz', 64: 'jrcxz' }[addressBits];
-  if (name === 'nop' && map === 0 && column === 2) name = 'pause';
   let prefix = lock ? 'lock ' : '';
   if (STRINGS.has(i.name) && column) prefix += column === 3 ? 'repne ' : /^(cmps|scas)/.test(i.name) ? 'repe ' : 'rep ';
   if (STRINGS.has(i.name) && override) prefix += `${SEGMENTS[segment]!} `;

@@ -127,7 +127,7 @@ export function readEncoding(text: string): Encoding {
   let prefixes = [0, 1, 2, 3];
   let at = 0;
   const first = PREFIX_COLUMN[words[0]!];
-  if (first !== undefined && (words[0] === 'NP' || words[1] === '0F')) {
+  if (first !== undefined) {
     prefixes = [first];
     at++;
   }

@@ -69,6 +69,7 @@ export const privileged: Instruction[] = [
   row('mov_to_cr', ['0F 22 /r C,R'], end, 'mov'),
   row('mov_to_dr', ['0F 23 /r D,R'], end, 'mov'),
   row('wrmsr', ['0F 30'], end),
+  row('pause', ['F3 90']),
   row('rdtsc', ['0F 31']),
   row('rdmsr', ['0F 32']),
   row('rdpmc', ['0F 33']),

@@ -45,6 +45,8 @@ export interface SystemContext {
    * Takes a guest-physical page number; returns a machine frame number, or -1 if the access is not mapped.
    */
   nested?(gpaPage: number, write: boolean): number;
+  /** Lets the running instruction take that many cycles more. */
+  wait?(cycles: number): void;
   /** Called when IF went from 0 to 1: the run loop must look for interrupts after F.shadow has run out. */
   interruptsEnabled?(): void;
   /** The run loop must look at the state before the next instruction: F.pendingDebug, F.nmiPending or RF has been set. */

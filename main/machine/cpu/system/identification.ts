@@ -1,6 +1,6 @@
-// CPUID, HLT, and the instructions of features that this CPU does not show (MONITOR, XGETBV).
+// CPUID, HLT, PAUSE, and the instructions of features that this CPU does not show (MONITOR, XGETBV).
 
-import { F, Intercept, Next, OP } from '../layout.ts';
+import { F, Intercept, Next, OP, PAUSE_CYCLES } from '../layout.ts';
 import { requireCpl0 } from './control-registers.ts';
 import { cpuidLeaf, policyOf } from './cpuid-policy.ts';
 import { ExitCode } from './exit.ts';
@@ -36,6 +36,13 @@ export function identificationRoutines(parts: SystemParts): Partial<Record<Routi
       state.setReg32(Reg.RBX, b);
       state.setReg32(Reg.RCX, ecx);
       state.setReg32(Reg.RDX, d);
+      return Next.Sequential;
+    },
+
+    pause(op) {
+      if ((state.get32(F.intercepts) & Intercept.Pause) !== 0)
+        return exitBefore(state, ExitCode.Pause, 0, 0, 0, state.u8[op + OP.length]);
+      ctx.wait?.(PAUSE_CYCLES);
       return Next.Sequential;
     },
 

@@ -53,6 +53,7 @@ export const ROUTINE_NAMES = [
   // model-specific registers, time, identification
   'rdmsr',
   'wrmsr',
+  'pause',
   'rdtsc',
   'rdtscp',
   'rdpmc',

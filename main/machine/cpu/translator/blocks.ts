@@ -30,7 +30,7 @@ const FLOATING = /^(sse_|x87$|fldcw$|fnstcw$|fnstsw)/;
 
 /** System routines that translated code calls; behind them control goes on with the next instruction or where F.rip says. */
 const CALLED = new Set([
-  ...['rdtsc', 'rdtscp', 'cli', 'sti', 'pushf', 'popf', 'mov_from_cr', 'swapgs', 'cpuid', 'rdmsr', 'invlpg'],
+  ...['pause', 'rdtsc', 'rdtscp', 'cli', 'sti', 'pushf', 'popf', 'mov_from_cr', 'swapgs', 'cpuid', 'rdmsr', 'invlpg'],
   ...['in_imm', 'in_dx', 'out_imm', 'out_dx', 'rdfsbase', 'rdgsbase', 'xgetbv'],
 ]);
 /** Routines behind which control is always elsewhere. */

@@ -14,10 +14,16 @@ const TIMER = bytes(
 const SMP = bytes(
   '02b0ad1b00000100fe4f51e40000100000001000000000000000000020001000bc00700000be66001000bf00600000b908000000f3a4c7050003e0fe00450c00c7050003e0fe06460c00f390803d004000000375f566baf803b033eeb00666baf90ceef4ebfdf0fe060040f4ebfd',
 );
-/** Stores how many cycles two writes to port 0x80 and two other instructions took at 0x4000, then writes there 100,000 times and halts for good. */
-const PORTS = bytes(
-  '02b0ad1b00000100fe4f51e400001000000010000000000000000000200010000f3189c3e680e6800f3129d8a300400000b9a0860100e6804975fbf4ebfd',
-);
+/** Stores how many cycles an instruction of two bytes, done twice, and two others took at 0x4000, then does it 100,000 times and halts for good. */
+const waiting = (it: string): Uint8Array =>
+  bytes(
+    `02b0ad1b00000100fe4f51e400001000000010000000000000000000200010000f3189c3${it}${it}0f3129d8a300400000b9a0860100${it}4975fbf4ebfd`,
+  );
+/** OUT 0x80, AL and PAUSE, and how long they take: virtual ns, or cycles. */
+const WAITING = [
+  { what: 'an access of a port', code: waiting('e680'), ns: 1000, cycles: 0 },
+  { what: 'PAUSE', code: waiting('f390'), ns: 0, cycles: 140 },
+];
 /** UD2 without an interrupt table. */
 const TRIPLE = bytes('02b0ad1b00000100fe4f51e400001000000010000000000000000000200010000f0b');
 
@@ -53,22 +59,26 @@ describe('PcMachine', () => {
     expect(machine.instructions).toBeLessThan(300);
   });
 
-  it.each([1000, 2600])('lets a microsecond pass for each access of a port at %i MHz', (clockMHz) => {
-    const runs = (['interpreter', 'translator'] as const).map((tier) => {
-      const { machine } = start(PORTS, 1, clockMHz, { tier, translator: { background: false } });
-      machine.runUntil(50e6);
-      const { instructions } = machine;
-      machine.runUntil(500e6);
-      return { taken: machine.memory.read32(0x4000), instructions, all: machine.instructions };
-    });
-    expect(runs[1]).toEqual(runs[0]);
-    const [{ taken, instructions, all }] = runs as [(typeof runs)[0]];
-    expect(taken).toBe(2 * clockMHz + 4);
-    // the loop is three instructions, and one access
-    const pass = 1000 + (3 * 1000) / clockMHz;
-    expect(Math.abs(instructions / 3 - 50e6 / pass)).toBeLessThan(8);
-    expect(all).toBe(8 + 3 * 100_000 + 1);
-  });
+  it.each(WAITING.flatMap((w) => [1000, 2600].map((clockMHz) => ({ ...w, clockMHz }))))(
+    'lets time pass for $what at $clockMHz MHz',
+    ({ code, ns, cycles, clockMHz }) => {
+      const runs = (['interpreter', 'translator'] as const).map((tier) => {
+        const { machine } = start(code, 1, clockMHz, { tier, translator: { background: false } });
+        machine.runUntil(5e6);
+        const { instructions } = machine;
+        machine.runUntil(500e6);
+        return { taken: machine.memory.read32(0x4000), instructions, all: machine.instructions };
+      });
+      expect(runs[1]).toEqual(runs[0]);
+      const [{ taken, instructions, all }] = runs as [(typeof runs)[0]];
+      const each = cycles + (ns * clockMHz) / 1000;
+      expect(taken).toBe(2 * each + 4);
+      // the loop is three instructions, one of which waits
+      const pass = ((each + 3) * 1000) / clockMHz;
+      expect(Math.abs(instructions / 3 - 5e6 / pass)).toBeLessThan(8);
+      expect(all).toBe(8 + 3 * 100_000 + 1);
+    },
+  );
 
   it('gives the same run however it is cut', () => {
     const runs = [1e9, 1_000_000, 12_345].map((step) => {
