@@ -2,7 +2,7 @@
 
 import { parentPort } from 'node:worker_threads';
 import { toSentences } from '../../shared/errors.ts';
-import { createSimulatedHost } from '../toolstack/index.ts';
+import { createSimulatedHost, prepareInterpreters } from '../toolstack/index.ts';
 import type { InspectionCall } from '../toolstack/inspection/calls.ts';
 import type { SimulatedHost } from '../toolstack/simulated-host.ts';
 import { openDisks, openWhenUsed } from './disk-files.ts';
@@ -11,6 +11,8 @@ import type { HostCalls, HostReply, HostRequest } from './host-messages.ts';
 const port = parentPort;
 if (!port) throw new Error('host-worker runs as a worker thread only');
 let host: SimulatedHost | null = null;
+/** ms after a host was made: who wants a guest at once does not wait for it, and a test is over. */
+const PREPARE_AFTER = 300;
 const reply = (r: HostReply): void => port.postMessage(r);
 const running = (): SimulatedHost => {
   if (!host) throw new Error('host-worker: not started');
@@ -29,6 +31,7 @@ const handlers: Handlers = {
       console: (domid, bytes) => reply({ event: 'console', domid, bytes: bytes.slice() }),
       stateChanged: (domid) => reply({ event: 'state', domid }),
     });
+    setTimeout(prepareInterpreters, PREPARE_AFTER).unref();
   },
   advance: ({ until, frames }) => {
     const h = running();

@@ -34,6 +34,8 @@ const DATA = 0x18000;
 const STACK = 0x20000;
 const HANDLERS = 0x30000;
 const PATTERN = 0xa5;
+/** Cycles that an access of a port waits at most. */
+export const LONGEST_WAIT = 15;
 
 /** Devices without memory: answers follow from addresses; an odd byte written to a port raises an interrupt. */
 export class FuzzBus implements Bus {
@@ -50,10 +52,12 @@ export class FuzzBus implements Bus {
   }
   ioRead(port: number, size: number): number {
     this.#fold(1, port, size);
+    this.core!.wait(port & LONGEST_WAIT);
     return this.#answer(port, size);
   }
   ioWrite(port: number, size: number, value: number): void {
     this.#fold(2, port, size, value);
+    this.core!.wait(port & LONGEST_WAIT);
     if (value & 1) {
       this.pending = true;
       this.core!.requestExit();
@@ -86,7 +90,7 @@ export interface Snapshot {
   ram: Uint8Array;
   pending: boolean;
   digest: number;
-  /** Instructions since the case began. */
+  /** Cycles since the case began. */
   time: number;
 }
 
@@ -104,7 +108,7 @@ export class FuzzMachine {
     this.core = new CpuCore(this.mem, this.bus, options);
     this.vcpu = this.core.createVcpu();
     this.bus.core = this.core;
-    this.core.cycles = () => this.core.retiredNow() - this.#origin;
+    this.core.cycles = () => this.time;
     this.core.select(this.vcpu);
     this.#guards = [
       [0, 0x1000],
@@ -132,7 +136,7 @@ export class FuzzMachine {
     this.mem.code.flush();
   }
   get time(): number {
-    return this.core.retiredNow() - this.#origin;
+    return this.core.busyNow() - this.#origin;
   }
   get ram(): Uint8Array {
     return this.mem.u8.subarray(RAM_BASE, RAM_BASE + RAM);
@@ -153,7 +157,7 @@ export class FuzzMachine {
     this.vcpu.injection = null;
     this.bus.pending = s.pending;
     this.bus.digest = s.digest;
-    this.#origin = this.core.retiredNow() - s.time;
+    this.#origin = this.core.busyNow() - s.time;
   }
 }
 

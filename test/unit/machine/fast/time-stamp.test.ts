@@ -16,7 +16,7 @@ function timeAfter(long: boolean, code: readonly number[], budget: number, follo
   const machine = new Running([...code, 0xf4], { long, bus: { interruptPending: () => true } });
   const { core, vcpu } = machine;
   core.timeFollowsInstructions = follows;
-  core.cycles = () => BASE + core.retiredNow();
+  core.cycles = () => BASE + core.busyNow();
   vcpu.set64(F.tscOffset, 5n);
   let asked = 0;
   const { rdtsc } = core.system.routines;

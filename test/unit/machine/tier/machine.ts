@@ -58,7 +58,7 @@ export class TierMachine implements LockstepMachine {
     return !this.#stopped;
   }
   runUntil(time: number): boolean {
-    const left = time - this.core.retiredNow();
+    const left = time - this.core.busyNow();
     return !this.#stopped && (left <= 0 || this.run(left));
   }
   vcpus(): VcpuState[] {
@@ -68,7 +68,7 @@ export class TierMachine implements LockstepMachine {
     return this.mem.u8.subarray(RAM_BASE, RAM_BASE + RAM_BYTES);
   }
   other(): string {
-    return `${this.core.retiredNow()} instructions ${this.#exit}`;
+    return `${this.core.retiredNow()} instructions, ${this.core.busyNow()} cycles ${this.#exit}`;
   }
   code(): { bytes: Uint8Array; size: 32 | 64 } {
     const at = Number(this.vcpu.rip) % RAM_BYTES;

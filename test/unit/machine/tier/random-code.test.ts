@@ -36,13 +36,13 @@ function both(mode: Mode, seed: number): void {
   const ends = [interpreted, eager].map((m) => {
     m.restore(start);
     const { code, retired } = m.core.run(m.vcpu, budget);
-    expect(m.time, `${mode}, seed ${seed}: clock`).toBe(retired);
-    return { code, snapshot: m.snapshot() };
+    return { code, retired, snapshot: m.snapshot() };
   });
   const [a, b] = ends as [(typeof ends)[0], (typeof ends)[0]];
   const name = `${mode}, seed ${seed}, budget ${budget}`;
   expect(difference(a.snapshot, b.snapshot), name).toBeNull();
   expect(b.code, `${name}: exit`).toBe(a.code);
+  expect(b.retired, `${name}: instructions`).toBe(a.retired);
   expect(eager.trespass(), `${name}: written outside machine memory`).toBe(-1);
 }
 

@@ -95,8 +95,8 @@ class Machine {
   }
   run(budget: number): Outcome {
     // the time stamp counts from here
-    const start = this.core.retiredNow();
-    this.core.cycles = () => this.core.retiredNow() - start;
+    const start = this.core.busyNow();
+    this.core.cycles = () => this.core.busyNow() - start;
     const { code, info0, info1, retired } = this.core.run(this.vcpu, budget);
     const v = this.vcpu;
     const exception = code === ExitCode.Exception;
