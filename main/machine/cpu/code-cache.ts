@@ -10,6 +10,7 @@ import {
   ARENA,
   ARENA_END,
   ARENA_SEGMENT,
+  CODE_GENERATION,
   F,
   OP,
   PAGE_CODE,
@@ -123,6 +124,7 @@ export class CodeCache {
       this.listener?.pageGone(frame);
     }
     this.listener?.memoryReused(start, start + ARENA_SEGMENT);
+    this.#recordsGone();
     this.reused++;
     this.#begin({ start, frames: [] });
   }
@@ -142,7 +144,12 @@ export class CodeCache {
     this.#thrown.clear();
     this.#begun = this.#returned = 0;
   }
+  /** Records are gone that have a handler: whoever has found one looks again. */
+  #recordsGone(): void {
+    this.#u32[CODE_GENERATION >> 2]!++;
+  }
   #forget(frame: number): void {
+    this.#recordsGone();
     this.#u32[(PAGE_CODE >> 2) + frame] = 0;
     this.#u8[PAGE_FLAGS + frame]! &= ~PageFlag.Code;
   }
@@ -157,7 +164,10 @@ export class CodeCache {
       this.#u32[(PAGE_CODE >> 2) + frame] = map;
       this.#segments.at(-1)!.frames.push(frame);
       if (this.#thrown.delete(frame)) this.#returned++;
-    } else this.listener?.pageGone(frame);
+    } else {
+      this.#recordsGone();
+      this.listener?.pageGone(frame);
+    }
     this.#u32.fill(0, map >> 2, (map + CodePage.key) >> 2);
     this.#u32[(map + CodePage.key) >> 2] = this.#u32[(STATE + F.mode) >> 2]!;
     this.#u32[(map + CodePage.writes) >> 2] = 0;

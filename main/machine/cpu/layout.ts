@@ -79,6 +79,14 @@ export const RegionTarget = { entries: 4096, bytes: 16, address: 0, key: 4, reco
  */
 export const REGION_LEFT = 0xda_0000;
 export const RegionLeft = { entries: 8192 } as const;
+/**
+ * Records that look-ups found last, by linear address modulo their number (traces.ts): u32 WebAssembly address of the first byte, u32 ModeKey, u32
+ * CODE_GENERATION when it was found, u32 record. What says otherwise now is no longer meant, and a record without a handler is dead.
+ */
+export const FOUND = 0xdb_0000;
+export const Found = { entries: 4096, bytes: 16, place: 0, generation: 8, record: 12 } as const;
+/** u32: changes whenever a decoded page goes as a whole (code-cache.ts). */
+export const CODE_GENERATION = 0x290c;
 /** u32, shifted to bits 24-31: OP.heat of a new record, less than 256 jumps before the tier hears of it if it is not 0. */
 export const HEAT_START = 0x2908;
 /**

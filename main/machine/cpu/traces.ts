@@ -9,7 +9,10 @@ import { CodePage, CROSS_CODE } from './code-cache.ts';
 import { TEMPLATE_REACH, completeTemplate, templateKey } from './decode-templates.ts';
 import {
   BUDGET_ENDED,
+  CODE_GENERATION,
   F,
+  FOUND,
+  Found,
   Next,
   OP,
   OP_BYTES,
@@ -157,6 +160,13 @@ export function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: numb
     }
     const lo = linear.lo();
     const entry = f.let(Z.ld32(STATE + F.tlb).add(lo.shrU(7).and((TLB_ENTRIES - 1) << 5)));
+    // asked for by the linear address, so that it is here by the time that the TLB has said where that is
+    const found = f.let(
+      lo
+        .xor(lo.shrU(12))
+        .and(Found.entries - 1)
+        .shl(Math.log2(Found.bytes)),
+    );
     const pageBase = f.let(long ? linear.and(-4096n) : linear.and(-4096));
     f.if(long ? pageBase.ne(entry.ld64(TLB_TAG_EXEC)) : pageBase.ne(entry.ld32(TLB_TAG_EXEC)), () =>
       f.if(f.call('fetch_fill', lo, long ? linear.shrU(32n).lo() : Z).eqz(), () => f.return(Z)),
@@ -165,6 +175,35 @@ export function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: numb
     const page = f.let(pageBase.lo().add(entry.ld32(TLB_ADDEND)));
     const frame = f.let(page.sub(RAM_BASE).shrU(12));
     f.st32(Z, STATE + F.codeFrame, frame);
+    const here = f.let(
+      page
+        .add(lo.and(4095))
+        .zx()
+        .or(
+          Z.ld32(STATE + F.mode)
+            .zx()
+            .shl(32n),
+        ),
+    );
+    const generation = Z.ld32(CODE_GENERATION);
+    f.if(
+      found
+        .ld64(FOUND + Found.place)
+        .eq(here)
+        .and(found.ld32(FOUND + Found.generation).eq(generation)),
+      () => {
+        const known = f.let(found.ld32(FOUND + Found.record));
+        f.if(
+          known.ld16u(OP.handler),
+          () => {
+            if (counting) countJump(f, known, Z.ld32(BUDGET_ENDED).eqz());
+            f.return(known);
+          },
+          undefined,
+          true,
+        );
+      },
+    );
     const map = f.let(frame.shl(2).ld32(PAGE_CODE));
     f.if(map.eqz(), () => f.set(map, f.call('new_code_page', frame)));
     f.if(map.ld32(CodePage.key).ne(Z.ld32(STATE + F.mode)), () => f.set(map, f.call('new_code_page', frame)));
@@ -174,6 +213,9 @@ export function defineTraces(m: ModuleBuilder, mode: 32 | 64, crossHandler: numb
       f.if(
         op.ld16u(OP.handler),
         () => {
+          f.st64(found, FOUND + Found.place, here);
+          f.st32(found, FOUND + Found.generation, generation);
+          f.st32(found, FOUND + Found.record, op);
           if (counting) countJump(f, op, Z.ld32(BUDGET_ENDED).eqz());
           f.return(op);
         },
