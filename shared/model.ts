@@ -179,8 +179,9 @@ export const HostStatus = z.object({
   memory: z.array(MemorySpan),
   /** A native kernel has the whole host. */
   native: z.boolean(),
-  /** Bytes of this computer's memory that translated guest code takes (an estimate; bounded, by default at 256 MiB). */
+  /** Bytes of this computer's memory that translated guest code takes (an estimate), and may take at most; absent if nothing is translated. */
   translatedBytes: z.number().optional(),
+  translatedLimit: z.number().optional(),
   /** Places of guest code that the translator failed at: they are interpreted, with the same results. */
   translatorFailures: z.number().optional(),
 });

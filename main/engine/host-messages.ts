@@ -18,7 +18,7 @@ export interface HostReport {
   domains: HostDomainStatus[];
   freeMiB: number;
   /** See HostStatus. */
-  translation?: { bytes: number; failed: number };
+  translation?: { bytes: number; limit: number; failed: number } | null;
   memory: { owner: number | 'hypervisor' | null; firstFrame: number; frames: number }[];
   pcpus: { running: number | null; busy: { domid: number; ns: number }[] }[];
 }

@@ -116,6 +116,7 @@ export class Hosts {
       })),
       native: this.domainsOn(h.spec.name).some((d) => isOnHost(d) && d.spec.mode === 'native'),
       translatedBytes: h.report?.translation?.bytes,
+      translatedLimit: h.report?.translation?.limit,
       translatorFailures: h.report?.translation?.failed,
     }));
   }

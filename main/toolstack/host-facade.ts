@@ -168,10 +168,11 @@ export class HostFacade implements SimulatedHost {
   freeMiB(): number {
     return this.native ? 0 : this.xen.freeMiB();
   }
-  translation(): { bytes: number; failed: number } {
-    const core = this.native ? this.native.machine.core : this.xen.host.core;
-    const { bytes, failed } = core.tier?.statistics() ?? { bytes: 0, failed: 0 };
-    return { bytes, failed };
+  translation(): ReturnType<SimulatedHost['translation']> {
+    const { tier } = this.native ? this.native.machine.core : this.xen.host.core;
+    if (tier === null) return null;
+    const { bytes, limit, failed } = tier.statistics();
+    return { bytes, limit, failed };
   }
   memoryMap(): ReturnType<SimulatedHost['memoryMap']> {
     return this.native ? [{ owner: NATIVE, firstFrame: 0, frames: this.spec.memoryMiB * 256 }] : this.xen.memoryMap();

@@ -80,8 +80,11 @@ export interface SimulatedHost {
   domains(): number[];
   figures(domid: number): Figures;
   freeMiB(): number;
-  /** Bytes of this computer's memory that translated guest code takes, and places of guest code that the translator failed at. */
-  translation(): { bytes: number; failed: number };
+  /**
+   * Bytes of this computer's memory that translated guest code takes, and may take at most; places of guest code that the translator failed at. Null if
+   * nothing is translated.
+   */
+  translation(): { bytes: number; limit: number; failed: number } | null;
   memoryMap(): { owner: number | 'hypervisor' | null; firstFrame: number; frames: number }[];
   /** Busy time of each pCPU by domid since the last call, virtual ns. */
   pcpuUse(): { running: number | null; busy: { domid: number; ns: number }[] }[];

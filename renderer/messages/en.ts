@@ -439,7 +439,8 @@ export const en = {
     computer: (percent: number, bytes: number) =>
       `This computer: CPU ${formatPercent(percent / 100)}, engine ${formatBytes(bytes)}`,
     translated: (bytes: number) => `Translated code ${formatBytes(bytes)}`,
-    translatedOn: (host: string, bytes: number) => `${host}: ${formatBytes(bytes)} of 256 MiB at most`,
+    translatedOn: (host: string, bytes: number, limit: number) =>
+      `${host}: ${formatBytes(bytes)} of ${formatBytes(limit)} at most`,
     translatorFailed: (host: string, places: number) =>
       `${count(places, 'place', 'places')} of guest code on ${host} could not be translated, a mistake of Bulkhead. That code is interpreted: slower, with the same results. Please report it.`,
   },

@@ -75,6 +75,8 @@ const PATIENCE = 64;
 export interface TierStatistics {
   /** Estimated bytes of translated code and its metadata that are held now. */
   bytes: number;
+  /** That they may be at most. */
+  limit: number;
   /** Regions that can be entered now. */
   regions: number;
   /** Regions entered after a translation of theirs. */
@@ -427,6 +429,7 @@ export class Tier implements CodeListener {
   statistics(): TierStatistics {
     const { bytes, live, made, reused, invalidated, evicted } = this.#cache;
     return {
+      limit: this.#options.cacheBytes,
       ...{ bytes, regions: live, made, reused, invalidated, evicted, refused: this.#refused.size },
       failed: this.#failed,
       anew: this.#anew,
