@@ -47,7 +47,10 @@ for (const { theme, windowSize, hands } of opposites)
           const computed = await answer(page, 'dmesg -n 1; uname -s; echo $((271 * 828))', 'ANSWERED', 'Linux\\n\\d+');
           expect(computed).toBe('Linux\n224388');
           await expect(page.getByTestId('translated')).toHaveText(/Translated code [1-9]/);
-          await expect(page.getByTestId('translated')).toHaveAttribute('aria-label', /: [1-9][^;]* of 256 MiB at most/);
+          await expect(page.getByTestId('translated')).toHaveAttribute(
+            'aria-label',
+            /: [1-9][^;]* of 256\sMiB at most/,
+          );
           const counting = '(n=0; while sleep 0.05; do n=$((n+1)); echo $n >/tmp/n; done) & sleep 0.5; cat /tmp/n';
           const counted = Number(await answer(page, counting, 'BEFORE', '\\d+'));
           await hand.leaveConsole(page, 'linux');
